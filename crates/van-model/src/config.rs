@@ -1,0 +1,112 @@
+//! The whole wanted state of one site, as files, environment and defaults give it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AcceptSpec, ByteSize, ConnectorSpec, LinkSpec, ListenerSpec, SiteSpec};
+
+/// The merged configuration of one site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// `[site]`
+    pub site: SiteSpec,
+    /// `[accept]`; absent: this site only dials.
+    pub accept: Option<AcceptSpec>,
+    /// `[[link]]`, names unique.
+    pub links: Vec<LinkSpec>,
+    /// `[[connector]]`, names unique.
+    pub connectors: Vec<ConnectorSpec>,
+    /// `[[listener]]`, names and binds unique.
+    pub listeners: Vec<ListenerSpec>,
+    /// `[services]`
+    pub services: ServicesSpec,
+    /// `[identity]`; absent: the site makes its own authority.
+    pub identity: Option<IdentitySpec>,
+    /// `[api]`
+    pub api: ApiSpec,
+    /// `[log]`
+    pub log: LogSpec,
+    /// `[limits]`
+    pub limits: LimitsSpec,
+}
+
+/// `[services]`: services that appear here by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ServicesSpec {
+    /// Globs of addresses; this version knows only the empty list.
+    pub import: Vec<String>,
+}
+
+/// `[identity]`: an intermediate authority of the organisation's own, PEM files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentitySpec {
+    /// The intermediate authority's certificate.
+    pub ca: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authorities that may have issued peers' authorities.
+    pub bundle: PathBuf,
+}
+
+/// `[api]`: the socket that vanctl talks to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiSpec {
+    /// Path of the Unix socket. `None`: `vand.sock` in the runtime directory.
+    pub socket: Option<PathBuf>,
+    /// The group that may write. Default: `vand`.
+    pub group: String,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSpec {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter as in `RUST_LOG`. Default: `info`.
+    pub level: String,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsSpec {
+    /// The most flows open at once, 1..=1,000,000. Default: 100,000.
+    pub flows: u32,
+    /// The most bytes that one direction of a flow may have under way, 64 KiB..=256 MiB.
+    /// Default: 16 MiB.
+    pub flow_window_max: ByteSize,
+}
+
+impl Default for ApiSpec {
+    fn default() -> Self {
+        Self { socket: None, group: "vand".into() }
+    }
+}
+
+impl Default for LogSpec {
+    fn default() -> Self {
+        Self { level: "info".into() }
+    }
+}
+
+impl Default for LimitsSpec {
+    fn default() -> Self {
+        Self { flows: 100_000, flow_window_max: ByteSize::bytes(16 << 20) }
+    }
+}
+
+impl Config {
+    /// The configuration of a site of which nothing is said but its name.
+    pub fn new(site: SiteSpec) -> Self {
+        Self {
+            site,
+            accept: None,
+            links: Vec::new(),
+            connectors: Vec::new(),
+            listeners: Vec::new(),
+            services: ServicesSpec::default(),
+            identity: None,
+            api: ApiSpec::default(),
+            log: LogSpec::default(),
+            limits: LimitsSpec::default(),
+        }
+    }
+}

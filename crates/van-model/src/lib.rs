@@ -1,0 +1,31 @@
+//! The words that every part of vand shares.
+//!
+//! A [`Config`] is the wanted state of one site: a set of *specs*. What runs is told as *statuses*
+//! ([`status`]), each with [`Condition`]s. The socket API sends both as [`Resource`]s ([`api`]).
+//!
+//! Invariant: this crate is pure. It knows no runtime, socket, file or clock, and every type that
+//! comes from outside (a name, an id, a target) is valid once it exists.
+
+pub mod api;
+mod condition;
+mod config;
+mod endpoint;
+mod name;
+mod protocol;
+mod site_id;
+mod spec;
+pub mod status;
+mod unit;
+
+pub use api::{ApiError, ErrorCode, List, Resource, Source};
+pub use condition::{Condition, ConditionStatus, Conditions};
+pub use config::{ApiSpec, Config, IdentitySpec, LimitsSpec, LogSpec, ServicesSpec};
+pub use endpoint::{Bind, EndpointError, HostPort, Target};
+pub use name::{Address, Name, NameError};
+pub use protocol::{Check, Mode, ParseWordError, Protocol};
+pub use site_id::{SiteId, SiteIdError};
+pub use spec::{AcceptSpec, ConnectorSpec, Cost, LinkSpec, ListenerSpec, SiteSpec, TokenSpec};
+pub use unit::{ByteSize, UnitError, parse_duration};
+
+/// The TCP port on which sites accept links (V-A-N-D on a telephone's keypad).
+pub const LINK_PORT: u16 = 8263;

@@ -1,0 +1,2 @@
+//! vanctl
+fn main() {}

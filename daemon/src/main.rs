@@ -1,0 +1,2 @@
+//! vand
+fn main() {}
