@@ -18,7 +18,7 @@ pub struct ParseWordError {
 macro_rules! words {
     ($(#[$meta:meta])* $type:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? } accepted $accepted:literal) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
         pub enum $type { $($(#[$vmeta])* $variant),+ }
 
         impl $type {
@@ -65,6 +65,7 @@ macro_rules! words {
 words! {
     /// A site's part in the network.
     Mode {
+        #[default]
         /// Accepts links, floods records and carries others' traffic.
         Interior = "interior",
         /// Dials interior sites only and carries nobody else's traffic.
@@ -75,6 +76,7 @@ words! {
 words! {
     /// What a service speaks.
     Protocol {
+        #[default]
         /// Bytes both ways.
         Tcp = "tcp",
         /// HTTP/1.1, chosen by request.
@@ -90,18 +92,6 @@ impl Protocol {
     /// Whether this version carries the protocol.
     pub const fn is_supported(self) -> bool {
         matches!(self, Self::Tcp)
-    }
-}
-
-impl Default for Protocol {
-    fn default() -> Self {
-        Self::Tcp
-    }
-}
-
-impl Default for Mode {
-    fn default() -> Self {
-        Self::Interior
     }
 }
 

@@ -1,0 +1,101 @@
+//! What goes to the peer.
+
+use std::time::Instant;
+
+use super::{Session, Taken};
+use crate::frame::{FLAG_FIN, FrameType, HEADER, Header, StreamId};
+use crate::open::Class;
+use crate::schedule::Turn;
+
+/// ROUTE bytes that may go between two rounds of data.
+const ROUTE_SHARE: usize = 64 * 1024;
+
+impl Session {
+    /// Moves all control frames and some ROUTE frames to `out`, whole frames only.
+    pub fn take_control(&mut self, out: &mut Vec<u8>) {
+        if out.is_empty() {
+            std::mem::swap(out, &mut self.control);
+        } else {
+            out.append(&mut self.control);
+        }
+        let end = out.len() + ROUTE_SHARE;
+        while out.len() < end
+            && let Some(route) = self.routes.pop_front()
+        {
+            out.extend_from_slice(&route);
+        }
+    }
+
+    /// Says that a stream has something to send, or has come to its end.
+    pub fn wants_send(&mut self, now: Instant, stream: StreamId) {
+        if let Some(entry) = self.streams.get_mut(&stream) {
+            entry.wants = true;
+            self.enqueue(now, stream);
+        }
+    }
+
+    /// Whose turn it is. Answer with [`Session::took_turn`] before the next call.
+    pub fn next_turn(&mut self) -> Option<Turn> {
+        while let Some(stream) = self.scheduler.pop() {
+            let quantum = self.scheduler.quantum();
+            let Some(entry) = self.streams.get_mut(&stream) else { continue };
+            entry.queued = false;
+            if entry.can_send() {
+                let max = quantum.min(usize::try_from(entry.credit).unwrap_or(quantum));
+                return Some(Turn { stream, max });
+            }
+        }
+        None
+    }
+
+    /// Says what a turn sent (at most its `max`) and how the source stands.
+    ///
+    /// Returns whether the stream is over, both directions; it then no longer exists.
+    pub fn took_turn(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        bytes: usize,
+        taken: Taken,
+    ) -> bool {
+        let Some(entry) = self.streams.get_mut(&stream) else { return true };
+        let class = entry.class(now);
+        entry.sent(now, bytes as u32);
+        self.scheduler.sent(class, bytes);
+        match taken {
+            Taken::More => {
+                self.enqueue(now, stream);
+                false
+            }
+            Taken::Blocked => {
+                entry.wants = false;
+                false
+            }
+            Taken::Finished => {
+                entry.wants = false;
+                entry.fin_sent = true;
+                self.remove_if_done(stream)
+            }
+        }
+    }
+
+    /// The header of a DATA frame.
+    pub fn data_header(stream: StreamId, bytes: usize, fin: bool) -> [u8; HEADER] {
+        let length = u16::try_from(bytes).expect("payloads are at most 16368 bytes");
+        Header::encode(FrameType::Data, if fin { FLAG_FIN } else { 0 }, length, stream)
+    }
+
+    /// Whether there is anything to send.
+    pub fn has_output(&self) -> bool {
+        !self.control.is_empty() || !self.routes.is_empty() || !self.scheduler.is_empty()
+    }
+
+    pub(super) fn enqueue(&mut self, now: Instant, stream: StreamId) {
+        let Some(entry) = self.streams.get_mut(&stream) else { return };
+        if entry.can_send() && !entry.queued {
+            entry.queued = true;
+            let class: Class = entry.class(now);
+            self.scheduler.push(stream, class);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! One stream: its phase, its credit each way and its place with the scheduler.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::{Duration, Instant};
+
+use crate::frame::StreamId;
+use crate::open::Class;
+use crate::window::ReceiveWindow;
+
+/// How far a stream has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// This side sent OPEN and waits for ACCEPT.
+    Opening,
+    /// The peer sent OPEN; this side has not answered.
+    Offered,
+    /// Both sides agreed.
+    Open,
+}
+
+/// One end of a stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) phase: Phase,
+    pub(crate) window: ReceiveWindow,
+    /// Bytes that may still be sent.
+    pub(crate) credit: u64,
+    /// The caller said that there is something to send.
+    pub(crate) wants: bool,
+    /// It stands in one of the scheduler's queues.
+    pub(crate) queued: bool,
+    pub(crate) fin_sent: bool,
+    pub(crate) fin_received: bool,
+    /// All that came, FIN included, has left.
+    pub(crate) fin_delivered: bool,
+    /// As OPEN asked for.
+    bulk: bool,
+    /// Bytes sent since the last rest.
+    burst: u32,
+    last_sent: Instant,
+}
+
+/// A stream that sent less than this since its last rest goes before bulk.
+const INTERACTIVE_BYTES: u32 = 64 * 1024;
+
+/// A stream that sent nothing for so long starts anew as interactive.
+const REST: Duration = Duration::from_millis(10);
+
+impl Stream {
+    pub(crate) fn new(
+        now: Instant,
+        phase: Phase,
+        class: Class,
+        window: ReceiveWindow,
+        credit: u32,
+    ) -> Self {
+        Self {
+            phase,
+            window,
+            credit: credit.into(),
+            wants: false,
+            queued: false,
+            fin_sent: false,
+            fin_received: false,
+            fin_delivered: false,
+            bulk: class == Class::Bulk,
+            burst: 0,
+            last_sent: now,
+        }
+    }
+
+    /// How the stream is scheduled now.
+    pub(crate) fn class(&mut self, now: Instant) -> Class {
+        if self.burst > 0 && now.saturating_duration_since(self.last_sent) >= REST {
+            self.burst = 0;
+        }
+        if self.bulk || self.burst >= INTERACTIVE_BYTES { Class::Bulk } else { Class::Interactive }
+    }
+
+    /// Counts bytes that were sent.
+    pub(crate) fn sent(&mut self, now: Instant, bytes: u32) {
+        self.credit -= u64::from(bytes);
+        self.burst = self.burst.saturating_add(bytes);
+        self.last_sent = now;
+    }
+
+    /// Whether it can take its turn.
+    pub(crate) fn can_send(&self) -> bool {
+        self.wants && self.credit > 0 && !self.fin_sent && self.phase != Phase::Offered
+    }
+
+    /// Whether both directions are over and all has left.
+    pub(crate) fn is_done(&self) -> bool {
+        self.fin_sent && self.fin_delivered
+    }
+}
+
+/// Spreads ids, which rise in steps of two; a peer can't choose them, so no secret is needed.
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32((*byte).into());
+        }
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Streams by id; never iterated, so that its order can't matter.
+pub(crate) type StreamMap = HashMap<StreamId, Stream, BuildHasherDefault<IdHasher>>;
