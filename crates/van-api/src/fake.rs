@@ -1,0 +1,447 @@
+//! A site that only remembers, for tests of the server and of its clients.
+//!
+//! What happens is said by what is asked for. A link's token: one that has `slow` in it never
+//! connects, one with `refused` is refused for good, any other connects to the site `public`. A
+//! connector with the target port 1 is never healthy. A listener at port 1 never gets its port.
+//! The site `silent` doesn't answer. The connector `from-file` belongs to a file.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use van_model::api::{
+    ConfigValue, ConnectorResource, ConnectorView, Event, LinkPut, LinkResource, LinkView,
+    ListenerResource, ListenerView, LogRequest, PeerResource, PeerView, PingReply, PingRequest,
+    Resource, ServiceResource, ServiceView, Severity, TokenCreate, TokenCreated, TokenResource,
+};
+use van_model::status::{
+    ConnectionStatus, ConnectorStatus, Direction, LinkState, LinkStatus, ListenerStatus,
+    PeerStatus, Quantiles, ServiceStatus, SiteRef, SiteStatus, TokenStatus, Warning,
+};
+use van_model::{Address, ApiError, Bind, Conditions, ErrorCode, Mode, Name, SiteId, Source};
+
+use crate::site::{Reply, SiteApi};
+
+#[derive(Default)]
+struct State {
+    links: BTreeMap<String, LinkResource>,
+    listeners: BTreeMap<String, ListenerResource>,
+    connectors: BTreeMap<String, ConnectorResource>,
+    tokens: BTreeMap<String, TokenResource>,
+    peers: BTreeMap<String, PeerResource>,
+    events: Vec<Event>,
+    level: String,
+}
+
+/// A site that only remembers.
+pub struct FakeSite {
+    state: Mutex<State>,
+    changed: watch::Sender<u64>,
+}
+
+/// The time at which everything in the fake happened.
+pub fn fake_time() -> Timestamp {
+    Timestamp::from_second(1_790_000_000).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn ready(is: bool, reason: &str, message: &str) -> Conditions {
+    let mut conditions = Conditions::default();
+    conditions.set_ready(fake_time(), is, reason, message);
+    conditions
+}
+
+fn public() -> SiteRef {
+    SiteRef { id: SiteId::from_bytes(*b"public-public-public"), name: "public".into() }
+}
+
+fn done<T: Send + 'static>(result: Result<T, ApiError>) -> Reply<'static, T> {
+    Box::pin(std::future::ready(result))
+}
+
+fn missing(kind: &str, name: &str) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("no {kind} named {name:?}"))
+}
+
+fn refuse_file<S, T>(resource: Option<&Resource<S, T>>) -> Result<(), ApiError> {
+    match resource.and_then(|resource| resource.file.as_deref()) {
+        Some(file) => Err(ApiError::new(ErrorCode::Conflict, format!("it comes from {file}"))
+            .hint("change the file and run: vanctl reload")),
+        None => Ok(()),
+    }
+}
+
+impl FakeSite {
+    /// Makes a site with one connector from a file and nothing else.
+    pub fn new() -> Arc<Self> {
+        let site = Self { state: Mutex::default(), changed: watch::channel(0).0 };
+        let view = ConnectorView {
+            address: None,
+            protocol: van_model::Protocol::Tcp,
+            target: van_model::Target::Unix("/run/fake.sock".into()),
+            service_port: None,
+            check: van_model::Check::None,
+            proxy_protocol: false,
+            priority: 0,
+            weight: None,
+        };
+        let mut owned = connector("from-file", view);
+        owned.source = Source::File;
+        owned.file = Some("/etc/vand/vand.toml".into());
+        site.lock().connectors.insert("from-file".into(), owned);
+        Arc::new(site)
+    }
+
+    /// Adds an event and ticks.
+    pub fn happen(&self, reason: &str, subject: &str, message: &str) {
+        let mut state = self.lock();
+        let sequence = state.events.len() as u64 + 1;
+        state.events.push(Event {
+            sequence,
+            time: fake_time(),
+            severity: Severity::Info,
+            reason: reason.into(),
+            subject: subject.into(),
+            message: message.into(),
+        });
+        drop(state);
+        self.changed.send_modify(|tick| *tick += 1);
+    }
+
+    /// The level that was last asked for.
+    pub fn level(&self) -> String {
+        self.lock().level.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn link(name: &str, put: LinkPut) -> LinkResource {
+    let (state, reason, conditions) = if put.token.contains("slow") {
+        (LinkState::Connecting, None, ready(false, "Connecting", "dialling"))
+    } else if put.token.contains("refused") {
+        let why = "the token was refused";
+        (LinkState::Failed, Some(why.to_owned()), ready(false, "Refused", why))
+    } else {
+        (LinkState::Connected, None, ready(true, "Connected", ""))
+    };
+    let up = state == LinkState::Connected;
+    let connection = ConnectionStatus {
+        index: 0,
+        local: "192.0.2.1:40000".into(),
+        remote: "192.0.2.2:8263".into(),
+        tls: "1.3".into(),
+        cipher: "TLS_AES_128_GCM_SHA256".into(),
+        key_exchange: "X25519MLKEM768".into(),
+        resumed: false,
+        since: fake_time(),
+        flows_open: 1,
+    };
+    Resource {
+        name: name.into(),
+        source: Source::Api,
+        file: None,
+        spec: LinkView { cost: put.cost, token_file: None, proxy: put.proxy },
+        status: LinkStatus {
+            state,
+            hint: reason.as_ref().map(|_| "ask for a new token".to_owned()),
+            reason,
+            peer: up.then(public),
+            direction: Direction::Outgoing,
+            cost: put.cost.map_or(1, u16::from),
+            rtt_ms: up.then_some(0.312),
+            since: fake_time(),
+            remote: Some("192.0.2.2:8263".into()),
+            connections: if up { vec![connection] } else { Vec::new() },
+            reconnects: 0,
+            bytes_sent: 1024,
+            bytes_received: 2048,
+            flows_open: 1,
+            flows_total: 3,
+            certificate_expires: up.then(fake_time),
+            conditions,
+        },
+    }
+}
+
+fn connector(name: &str, spec: ConnectorView) -> ConnectorResource {
+    let healthy = spec.target.port() != Some(1);
+    let reason = (!healthy).then(|| "connection refused".to_owned());
+    let conditions = match &reason {
+        None => ready(true, "Healthy", ""),
+        Some(why) => ready(false, "Unhealthy", why),
+    };
+    let status = ConnectorStatus {
+        healthy,
+        reason,
+        advertised_to: if healthy { 9 } else { 0 },
+        flows_open: 0,
+        flows_total: 0,
+        conditions,
+    };
+    Resource { name: name.into(), source: Source::Api, file: None, spec, status }
+}
+
+impl SiteApi for FakeSite {
+    fn status(&self) -> SiteStatus {
+        let state = self.lock();
+        let up = state.links.values().filter(|l| l.status.state == LinkState::Connected).count();
+        SiteStatus {
+            name: "laptop".into(),
+            id: SiteId::from_bytes(*b"laptop-laptop-laptop"),
+            mode: Mode::Interior,
+            platform: "host".into(),
+            namespace: None,
+            version: "0.1.0".into(),
+            uptime_seconds: 3725,
+            accepting: Vec::new(),
+            links_up: up,
+            links_configured: state.links.len(),
+            sites_reached: up,
+            services_offered: state.connectors.len(),
+            services_used: state.listeners.len(),
+            flows_open: 0,
+            warnings: vec![Warning {
+                subject: "site/laptop".into(),
+                message: "this is a fake".into(),
+                hint: Some("use a real one".into()),
+            }],
+            conditions: ready(true, "Running", ""),
+        }
+    }
+
+    fn site(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": "laptop", "source": "file", "file": "/etc/vand/vand.toml",
+            "spec": {"name": "laptop", "mode": "interior", "labels": {"region": "eu"}},
+            "status": {"conditions": []}, "later": {"field": 1},
+        })
+    }
+
+    fn links(&self) -> Vec<LinkResource> {
+        self.lock().links.values().cloned().collect()
+    }
+
+    fn put_link(&self, name: Name, put: LinkPut) -> Reply<'_, LinkResource> {
+        let made = link(name.as_str(), put);
+        self.lock().links.insert(made.name.clone(), made.clone());
+        self.happen("LinkWanted", &format!("link/{name}"), "a link was made");
+        done(Ok(made))
+    }
+
+    fn delete_link(&self, name: Name) -> Reply<'_, ()> {
+        let gone = self.lock().links.remove(name.as_str());
+        self.happen("LinkRemoved", &format!("link/{name}"), "a link was removed");
+        done(gone.map(drop).ok_or_else(|| missing("link", name.as_str())))
+    }
+
+    fn listeners(&self) -> Vec<ListenerResource> {
+        self.lock().listeners.values().cloned().collect()
+    }
+
+    fn put_listener(&self, name: Name, spec: ListenerView) -> Reply<'_, ListenerResource> {
+        let free = !matches!(&spec.bind, Bind::Tcp(place) if place.port() == 1);
+        let mut state = self.lock();
+        let address = spec.address.clone().unwrap_or_else(|| name.clone().into());
+        let targets = state
+            .connectors
+            .values()
+            .filter(|c| {
+                c.spec.address.as_ref().map_or(&*c.name, Address::as_str) == address.as_str()
+            })
+            .count();
+        let status = ListenerStatus {
+            bound: free.then(|| spec.bind.to_string()),
+            accepting: targets > 0,
+            targets,
+            flows_open: 0,
+            flows_total: 0,
+            conditions: match (free, targets) {
+                (false, _) => ready(false, "BindFailed", "the port is taken"),
+                (true, 0) => ready(false, "NoTarget", "no target can be reached"),
+                (true, _) => ready(true, "Accepting", ""),
+            },
+        };
+        let made =
+            Resource { name: name.to_string(), source: Source::Api, file: None, spec, status };
+        state.listeners.insert(made.name.clone(), made.clone());
+        drop(state);
+        self.changed.send_modify(|tick| *tick += 1);
+        done(Ok(made))
+    }
+
+    fn delete_listener(&self, name: Name) -> Reply<'_, ()> {
+        let gone = self.lock().listeners.remove(name.as_str());
+        done(gone.map(drop).ok_or_else(|| missing("listener", name.as_str())))
+    }
+
+    fn connectors(&self) -> Vec<ConnectorResource> {
+        self.lock().connectors.values().cloned().collect()
+    }
+
+    fn put_connector(&self, name: Name, spec: ConnectorView) -> Reply<'_, ConnectorResource> {
+        let mut state = self.lock();
+        if let Err(error) = refuse_file(state.connectors.get(name.as_str())) {
+            return done(Err(error));
+        }
+        let made = connector(name.as_str(), spec);
+        state.connectors.insert(made.name.clone(), made.clone());
+        drop(state);
+        self.changed.send_modify(|tick| *tick += 1);
+        done(Ok(made))
+    }
+
+    fn delete_connector(&self, name: Name) -> Reply<'_, ()> {
+        let mut state = self.lock();
+        if let Err(error) = refuse_file(state.connectors.get(name.as_str())) {
+            return done(Err(error));
+        }
+        let gone = state.connectors.remove(name.as_str());
+        done(gone.map(drop).ok_or_else(|| missing("connector", name.as_str())))
+    }
+
+    fn tokens(&self) -> Vec<TokenResource> {
+        self.lock().tokens.values().cloned().collect()
+    }
+
+    fn create_token(&self, create: TokenCreate) -> Reply<'_, TokenCreated> {
+        let mut state = self.lock();
+        let name = create
+            .name
+            .map_or_else(|| format!("token{}", state.tokens.len() + 1), |name| name.to_string());
+        let uses = create.spec.uses.unwrap_or(1);
+        let seconds = i64::try_from(create.spec.expires_seconds.unwrap_or(900)).unwrap_or(900);
+        let expires = fake_time() + std::time::Duration::from_secs(seconds.unsigned_abs());
+        let status = TokenStatus {
+            created: fake_time(),
+            expires,
+            uses,
+            used: 0,
+            redeemed_by: Vec::new(),
+            conditions: ready(true, "Redeemable", ""),
+        };
+        let kept = Resource {
+            name: name.clone(),
+            source: Source::Api,
+            file: None,
+            spec: create.spec,
+            status,
+        };
+        state.tokens.insert(name.clone(), kept);
+        let access_token = format!("kind: AccessToken\nmetadata:\n  name: {name}\n");
+        done(Ok(TokenCreated { token: format!("van1.{name}"), name, access_token, expires, uses }))
+    }
+
+    fn delete_token(&self, name: Name) -> Reply<'_, ()> {
+        let gone = self.lock().tokens.remove(name.as_str());
+        done(gone.map(drop).ok_or_else(|| missing("token", name.as_str())))
+    }
+
+    fn peers(&self) -> Vec<PeerResource> {
+        let state = self.lock();
+        if state.links.is_empty() && state.peers.is_empty() {
+            return Vec::new();
+        }
+        let revoked = !state.peers.is_empty();
+        let peer = public();
+        vec![Resource {
+            name: peer.id.to_string(),
+            source: Source::Api,
+            file: None,
+            spec: PeerView { id: peer.id },
+            status: PeerStatus {
+                name: peer.name,
+                connected: !revoked,
+                since: fake_time(),
+                last_seen: Some(fake_time()),
+                ephemeral: false,
+                revoked,
+                conditions: ready(!revoked, "Connected", ""),
+            },
+        }]
+    }
+
+    fn delete_peer(&self, peer: String) -> Reply<'_, ()> {
+        let found = self.peers().into_iter().find(|known| {
+            known.name == peer || known.spec.id.has_prefix(&peer) || known.status.name == peer
+        });
+        match found {
+            Some(known) => {
+                self.lock().peers.insert(known.name.clone(), known);
+                done(Ok(()))
+            }
+            None => done(Err(missing("peer", &peer))),
+        }
+    }
+
+    fn services(&self) -> Vec<ServiceResource> {
+        let state = self.lock();
+        let service = |connector: &ConnectorResource| {
+            let address = match &connector.spec.address {
+                Some(address) => address.clone(),
+                None => connector.name.parse().ok()?,
+            };
+            Some(Resource {
+                name: address.to_string(),
+                source: connector.source,
+                file: None,
+                spec: ServiceView {
+                    address,
+                    protocol: connector.spec.protocol,
+                    service_port: connector.spec.service_port.map(u16::from),
+                },
+                status: ServiceStatus {
+                    targets: BTreeMap::from([("laptop".into(), 1), ("public".into(), 2)]),
+                    listeners: Vec::new(),
+                    flows_open: 1,
+                    flows_total: 2,
+                    errors: 0,
+                    bytes_sent: 10,
+                    bytes_received: 20,
+                    connect_ms: Some(Quantiles { p50: 0.4, p99: 1.5 }),
+                    conditions: ready(true, "Reachable", ""),
+                },
+            })
+        };
+        state.connectors.values().filter_map(service).collect()
+    }
+
+    fn events(&self, after: u64) -> Vec<Event> {
+        self.lock().events.iter().filter(|event| event.sequence > after).cloned().collect()
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn ping(&self, request: PingRequest) -> Reply<'_, PingReply> {
+        done(match request.site.as_str() {
+            "public" => Ok(PingReply { id: public().id, site: request.site, rtt_ms: 0.312 }),
+            "silent" => Err(ApiError::new(ErrorCode::Timeout, "no answer from silent in 5 s")),
+            other => Err(missing("site", other)),
+        })
+    }
+
+    fn config(&self) -> Vec<ConfigValue> {
+        vec![ConfigValue {
+            key: "site.name".into(),
+            value: "laptop".into(),
+            origin: "/etc/vand/vand.toml:2".into(),
+        }]
+    }
+
+    fn reload(&self) -> Reply<'_, Vec<String>> {
+        done(Ok(vec!["listener/web".into()]))
+    }
+
+    fn log(&self, request: LogRequest) -> Result<(), ApiError> {
+        if request.level == "loudest" {
+            return Err(ApiError::new(ErrorCode::Invalid, "\"loudest\" is no log level")
+                .hint("use error, warn, info, debug or trace"));
+        }
+        self.lock().level = request.level;
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! What the server asks of the running site.
+
+use std::pin::Pin;
+
+use tokio::sync::watch;
+use van_model::api::{
+    ConfigValue, ConnectorResource, ConnectorView, Event, LinkPut, LinkResource, ListenerResource,
+    ListenerView, LogRequest, PeerResource, PingReply, PingRequest, ServiceResource, TokenCreate,
+    TokenCreated, TokenResource,
+};
+use van_model::status::SiteStatus;
+use van_model::{ApiError, Name};
+
+/// An answer that may take a while.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
+
+/// The running site as the API sees it.
+///
+/// Reads answer at once from what is known; changes return when they are stored and under way.
+pub trait SiteApi: Send + Sync + 'static {
+    /// This site at a glance.
+    fn status(&self) -> SiteStatus;
+    /// The site's own resource: `{"name", "source", "spec", "status"}`.
+    fn site(&self) -> serde_json::Value;
+
+    /// Every link, incoming ones too, in name order.
+    fn links(&self) -> Vec<LinkResource>;
+    /// Makes or replaces a link.
+    fn put_link(&self, name: Name, put: LinkPut) -> Reply<'_, LinkResource>;
+    /// Removes a link; the pinned peer stays.
+    fn delete_link(&self, name: Name) -> Reply<'_, ()>;
+
+    /// Every listener, in name order.
+    fn listeners(&self) -> Vec<ListenerResource>;
+    /// Makes or replaces a listener.
+    fn put_listener(&self, name: Name, spec: ListenerView) -> Reply<'_, ListenerResource>;
+    /// Removes a listener.
+    fn delete_listener(&self, name: Name) -> Reply<'_, ()>;
+
+    /// Every connector, in name order.
+    fn connectors(&self) -> Vec<ConnectorResource>;
+    /// Makes or replaces a connector.
+    fn put_connector(&self, name: Name, spec: ConnectorView) -> Reply<'_, ConnectorResource>;
+    /// Removes a connector.
+    fn delete_connector(&self, name: Name) -> Reply<'_, ()>;
+
+    /// Every token, without its secret, in name order.
+    fn tokens(&self) -> Vec<TokenResource>;
+    /// Makes a token; the answer holds the secret.
+    fn create_token(&self, create: TokenCreate) -> Reply<'_, TokenCreated>;
+    /// Revokes a token.
+    fn delete_token(&self, name: Name) -> Reply<'_, ()>;
+
+    /// Every site that this one trusts directly; each is named by its id.
+    fn peers(&self) -> Vec<PeerResource>;
+    /// Revokes a peer, named by its id, a prefix of it of at least 6 characters, or its name.
+    fn delete_peer(&self, peer: String) -> Reply<'_, ()>;
+
+    /// Every service of the network, in address order.
+    fn services(&self) -> Vec<ServiceResource>;
+    /// The kept events whose sequence is above `after`, oldest first.
+    fn events(&self, after: u64) -> Vec<Event>;
+    /// Ticks whenever anything that the other reads tell has changed.
+    fn changed(&self) -> watch::Receiver<u64>;
+
+    /// Sends one echo to a site.
+    fn ping(&self, request: PingRequest) -> Reply<'_, PingReply>;
+    /// The effective configuration.
+    fn config(&self) -> Vec<ConfigValue>;
+    /// Reads the configuration again and applies the difference; tells what changed, as `link/x`.
+    fn reload(&self) -> Reply<'_, Vec<String>>;
+    /// Changes what is logged.
+    fn log(&self, request: LogRequest) -> Result<(), ApiError>;
+}
