@@ -1,0 +1,45 @@
+//! `[api]`: the socket that vanctl talks to.
+
+use van_model::Bind;
+
+use crate::mistake::Problem;
+use crate::schema::{Key, Kind, Section};
+use crate::text::shorten;
+
+pub(crate) const SECTION: Section = Section {
+    name: "api",
+    list: false,
+    keys: &[
+        Key::new("socket", Kind::Text(socket, SOCKET)),
+        Key::new("group", Kind::Text(group, GROUP)),
+    ],
+    required: &[],
+};
+
+const SOCKET: &str = "an absolute path of at most 107 bytes";
+
+fn socket(text: &str, _: Option<&str>) -> Result<String, Problem> {
+    match format!("unix:{text}").parse::<Bind>() {
+        Ok(Bind::Unix(_)) => Ok(text.into()),
+        Ok(Bind::Tcp(_)) | Err(_) => Err(Problem::new(
+            format!("{:?} can't be the path of a socket", shorten(text)),
+            format!("accepted: {SOCKET}"),
+        )),
+    }
+}
+
+const GROUP: &str = "the name of a user group";
+/// The longest group name that Linux tools make.
+const GROUP_MAX: usize = 32;
+
+fn group(text: &str, _: Option<&str>) -> Result<String, Problem> {
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    let rest = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    if first && rest && text.len() <= GROUP_MAX {
+        return Ok(text.into());
+    }
+    Err(Problem::new(
+        format!("{:?} is no group name", shorten(text)),
+        format!("accepted: {GROUP}, letters, digits, '_', '-' and '.', at most {GROUP_MAX}"),
+    ))
+}

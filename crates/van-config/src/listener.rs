@@ -1,0 +1,87 @@
+//! `[[listener]]`: a service of the network offered here at a fixed place.
+
+use std::collections::BTreeMap;
+
+use van_model::Bind;
+
+use crate::mistake::Problem;
+use crate::schema::{Key, Kind, Section};
+use crate::text::{self, parsed};
+
+pub(crate) const SECTION: Section = Section {
+    name: "listener",
+    list: true,
+    keys: &[
+        Key::new("name", Kind::Text(text::name, text::NAME)),
+        Key::new("address", Kind::Text(text::address, text::ADDRESS)),
+        Key::new("protocol", Kind::Text(text::protocol, text::PROTOCOL)),
+        Key::new("bind", Kind::Text(bind, "host:port, unix:/path")),
+    ],
+    required: &["name", "bind"],
+};
+
+fn bind(text: &str, _: Option<&str>) -> Result<String, Problem> {
+    parsed::<Bind>(text)
+}
+
+/// The places that are taken, each with who takes it.
+#[derive(Default)]
+pub(crate) struct Taken {
+    exact: BTreeMap<String, String>,
+    /// By port and whether it is IPv4: who holds all addresses, and who holds any.
+    all: BTreeMap<(u16, bool), String>,
+    any: BTreeMap<(u16, bool), String>,
+}
+
+impl Taken {
+    /// Takes a place, or tells who has it already: the same place, or one of the two all addresses
+    /// of a family.
+    pub(crate) fn take(&mut self, who: &str, bind: &Bind) -> Option<String> {
+        let (text, ip) = match bind {
+            Bind::Tcp(tcp) => (bind.to_string().to_ascii_lowercase(), tcp.socket_addr()),
+            Bind::Unix(_) => (bind.to_string(), None),
+        };
+        let ip = ip.map(|addr| (addr.ip(), (addr.port(), addr.is_ipv4())));
+        let holder = self.exact.get(&text);
+        let holder = holder.or_else(|| {
+            let (ip, place) = ip?;
+            self.all.get(&place).or_else(|| self.any.get(&place).filter(|_| ip.is_unspecified()))
+        });
+        if let Some(holder) = holder {
+            return Some(holder.clone());
+        }
+        if let Some((ip, place)) = ip {
+            if ip.is_unspecified() {
+                self.all.insert(place, who.into());
+            }
+            self.any.entry(place).or_insert_with(|| who.into());
+        }
+        self.exact.insert(text, who.into());
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collide(one: &str, other: &str) -> bool {
+        let mut taken = Taken::default();
+        assert_eq!(taken.take("one", &one.parse().unwrap()), None);
+        taken.take("other", &other.parse().unwrap()).is_some_and(|holder| holder == "one")
+    }
+
+    #[test]
+    fn places_that_collide() {
+        assert!(collide("127.0.0.1:80", "127.0.0.1:80"));
+        assert!(collide("0.0.0.0:80", "127.0.0.1:80"));
+        assert!(collide("[::1]:80", "[::]:80"));
+        assert!(collide("unix:/a", "unix:/a"));
+        assert!(collide("localhost:80", "LOCALHOST:80"));
+        assert!(!collide("127.0.0.1:80", "127.0.0.1:81"));
+        assert!(!collide("127.0.0.1:80", "[::1]:80"));
+        assert!(!collide("127.0.0.1:80", "127.0.0.2:80"));
+        assert!(!collide("unix:/a", "unix:/A"));
+        assert!(!collide("unix:/a", "127.0.0.2:80"));
+    }
+}
