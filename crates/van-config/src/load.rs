@@ -43,9 +43,7 @@ pub fn load(input: &Input) -> Result<Loaded, Mistakes> {
 }
 
 fn default_site(host_name: &str) -> SiteSpec {
-    // Of a full host name the first label alone is the host's.
-    let host = host_name.split('.').next().unwrap_or_default();
-    let name = Name::from_lossy(host)
+    let name = Name::from_lossy(host_name)
         .unwrap_or_else(|| DEFAULT_NAME.parse().expect("the word is a valid name"));
     SiteSpec { name, mode: Mode::default(), labels: std::collections::BTreeMap::new() }
 }

@@ -23,7 +23,7 @@ fn good(files: &[(&str, &str)], env: &[(&str, &str)]) -> Loaded {
 fn nothing_said_gives_the_defaults() {
     let loaded = good(&[], &[("VAND_CONFIG", "/x"), ("VANCTL_URL", "x"), ("A__B", "x")]);
     let site = SiteSpec {
-        name: "box-1".parse().unwrap(),
+        name: "box-1-example-com".parse().unwrap(),
         mode: Mode::Interior,
         labels: std::collections::BTreeMap::new(),
     };

@@ -210,6 +210,12 @@ fn places_to_listen_and_connect() {
         "[accept]\nlisten = [\"[::]:1\", \"[::]:1\"]\n",
         "vand.toml:2:21: accept.listen: \"[::]:1\" stands in the list twice",
     );
+    let many: Vec<String> = (1..=65).map(|port| format!("\"[::]:{port}\"")).collect();
+    one(
+        &format!("[accept]\nlisten = [{}]\n", many.join(", ")),
+        "vand.toml:2:10: accept.listen: 65 are too many, the list may have 64; accepted: a list of \
+         IP addresses with port, as [\"[::]:8263\"]",
+    );
     one(
         "[accept]\nlisten = [\"[::]:1\"]\nadvertise = [\"van.example.com\"]\n",
         "vand.toml:3:14: accept.advertise: \"van.example.com\" has no port: write HOST:PORT, \

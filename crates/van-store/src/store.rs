@@ -1,0 +1,243 @@
+//! Documents by name.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::directory::{Directory, MAX_BYTES};
+use crate::error::StoreError;
+use crate::key::Key;
+use crate::set_aside::SetAside;
+
+/// The state of one site: a locked directory, or memory for a site that leaves nothing behind.
+pub struct Store {
+    /// Held over each whole operation: a write and a repair never meet in one file.
+    place: Mutex<Place>,
+    location: Option<Box<Path>>,
+    set_aside: Mutex<Vec<SetAside>>,
+}
+
+enum Place {
+    Disk(Directory),
+    Memory(BTreeMap<String, Vec<u8>>),
+}
+
+/// What a file holds.
+enum Found<T> {
+    Nothing,
+    Good(T, Vec<u8>),
+    /// Unusable and set aside.
+    Torn(SetAside),
+}
+
+impl Store {
+    /// Opens a state directory, made with mode 0700 where it is missing, and holds its lock.
+    ///
+    /// Files that are open to others are closed to them, leftovers of interrupted writes removed.
+    /// Fails with [`StoreError::Locked`] where another process holds it.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Ok(Self::new(Place::Disk(Directory::open(dir)?)))
+    }
+
+    /// A store that lives as long as this value and touches no disk.
+    pub fn in_memory() -> Self {
+        Self::new(Place::Memory(BTreeMap::new()))
+    }
+
+    fn new(place: Place) -> Self {
+        let location = match &place {
+            Place::Disk(directory) => Some(directory.path().into()),
+            Place::Memory(_) => None,
+        };
+        Self { place: Mutex::new(place), location, set_aside: Mutex::new(Vec::new()) }
+    }
+
+    /// Reads a document; `None` where there is none, or where it was torn and is set aside now.
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let key = Key::new(name)?;
+        match self.place.lock().find(key, &key.file())? {
+            Found::Good(value, _) => Ok(Some(value)),
+            Found::Nothing => Ok(None),
+            Found::Torn(torn) => {
+                self.tell(torn);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes a document: once this returns, it is on the disk; when it fails, the old one is
+    /// still whole.
+    pub fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
+        let key = Key::new(name)?;
+        self.place.lock().put(&key.file(), encode(key, value)?)
+    }
+
+    /// Reads a document that has a second copy, and mends whichever of both is bad.
+    ///
+    /// Gives `None` only where neither is usable.
+    pub fn read_precious<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let key = Key::new(name)?;
+        let mut place = self.place.lock();
+        let first = place.find::<T>(key, &key.file())?;
+        let second = place.find::<T>(key, &key.backup());
+        let (value, bytes, mend, torn) = match (first, second) {
+            (Found::Good(value, bytes), Ok(Found::Good(_, copy))) if copy == bytes => {
+                return Ok(Some(value));
+            }
+            (Found::Good(value, bytes), Ok(Found::Torn(torn))) => {
+                (value, bytes, key.backup(), Some(torn))
+            }
+            // A copy that can't be read is written anew, and telling why is the write's business.
+            (Found::Good(value, bytes), _) => (value, bytes, key.backup(), None),
+            (Found::Torn(torn), Ok(Found::Good(value, bytes))) => {
+                (value, bytes, key.file(), Some(torn))
+            }
+            (Found::Nothing, Ok(Found::Good(value, bytes))) => (value, bytes, key.file(), None),
+            (first, second) => {
+                for torn in [first, second?].into_iter().filter_map(Found::torn) {
+                    self.tell(torn);
+                }
+                return Ok(None);
+            }
+        };
+        if let Some(torn) = torn {
+            self.tell(SetAside { repaired: true, ..torn });
+        }
+        if let Err(error) = place.put(&mend, bytes) {
+            tracing::warn!(state = name, %error, "the second copy could not be mended");
+        }
+        Ok(Some(value))
+    }
+
+    /// Writes a document and its second copy.
+    ///
+    /// When it fails, at least one of both is whole: the old document or the new one.
+    pub fn write_precious<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
+        let key = Key::new(name)?;
+        let bytes = encode(key, value)?;
+        let mut place = self.place.lock();
+        place.put(&key.file(), bytes.clone())?;
+        place.put(&key.backup(), bytes)
+    }
+
+    /// Removes a document and its second copy; one that is not there is removed already.
+    pub fn remove(&self, name: &str) -> Result<(), StoreError> {
+        let key = Key::new(name)?;
+        let mut place = self.place.lock();
+        // The copy first: the other way round, a crash between would bring the document back.
+        place.remove(&key.backup())?;
+        place.remove(&key.file())
+    }
+
+    /// The names of all documents that start with `prefix`, in order.
+    pub fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let files = match &*self.place.lock() {
+            Place::Disk(directory) => directory.files()?,
+            Place::Memory(documents) => documents.keys().cloned().collect(),
+        };
+        let mut names: Vec<String> = files
+            .iter()
+            .filter_map(|file| Key::of_file(file))
+            .map(|key| key.as_str().to_owned())
+            .filter(|name| name.starts_with(prefix))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The files set aside since the store was opened or this was last asked.
+    pub fn set_aside(&self) -> Vec<SetAside> {
+        std::mem::take(&mut *self.set_aside.lock())
+    }
+
+    /// The directory; `None` in memory.
+    pub fn location(&self) -> Option<&Path> {
+        self.location.as_deref()
+    }
+
+    fn tell(&self, torn: SetAside) {
+        tracing::error!(state = torn.name, path = %torn.path.display(), why = torn.why, repaired = torn.repaired, "a state file was torn and is set aside");
+        self.set_aside.lock().push(torn);
+    }
+}
+
+impl<T> Found<T> {
+    fn torn(self) -> Option<SetAside> {
+        match self {
+            Self::Torn(torn) => Some(torn),
+            Self::Nothing | Self::Good(..) => None,
+        }
+    }
+}
+
+impl Place {
+    fn find<T: DeserializeOwned>(&self, key: Key<'_>, file: &str) -> Result<Found<T>, StoreError> {
+        let bytes = match self {
+            Self::Disk(directory) => directory.read(file)?,
+            Self::Memory(documents) => documents.get(file).cloned(),
+        };
+        let Some(bytes) = bytes else { return Ok(Found::Nothing) };
+        match (decode(&bytes), self) {
+            (Ok(value), _) => Ok(Found::Good(value, bytes)),
+            (Err(why), Self::Disk(directory)) => {
+                let path = directory.set_aside(file)?;
+                Ok(Found::Torn(SetAside { name: key.as_str().into(), path, why, repaired: false }))
+            }
+            // Memory doesn't tear: the caller asks for another type than it wrote.
+            (Err(_), Self::Memory(_)) => Ok(Found::Nothing),
+        }
+    }
+
+    fn put(&mut self, file: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(directory) => directory.write(file, &bytes),
+            Self::Memory(_) if bytes.len() as u64 > MAX_BYTES => {
+                Err(StoreError::TooLarge { path: file.into() })
+            }
+            Self::Memory(documents) => {
+                documents.insert(file.into(), bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn remove(&mut self, file: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(directory) => directory.remove(file),
+            Self::Memory(documents) => {
+                documents.remove(file);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Every document ends with this, so that one cut anywhere is told from a whole one.
+const END: u8 = b'\n';
+
+fn encode<T: Serialize>(key: Key<'_>, value: &T) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|source| StoreError::Encode { name: key.as_str().into(), source })?;
+    bytes.push(END);
+    Ok(bytes)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match bytes.last() {
+        None => Err("it is empty".into()),
+        Some(&END) => serde_json::from_slice(bytes).map_err(|error| why(&error)),
+        Some(_) => Err(format!("it is cut off after {} bytes", bytes.len())),
+    }
+}
+
+/// What is wrong, without a word of the content: it may be a key.
+fn why(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "it doesn't fit this version of vand",
+        _ => "it is no JSON",
+    };
+    format!("{what}, line {} column {}", error.line(), error.column())
+}
