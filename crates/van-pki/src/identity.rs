@@ -31,14 +31,15 @@ struct Current {
 }
 
 impl Identity {
-    /// Joins a site's authority and a leaf that it issued.
+    /// Joins a site's authority and a leaf that it issued; another site's leaf is a mistake in the
+    /// program and panics.
     pub fn new(authority: &Authority, leaf: Leaf) -> Arc<Self> {
         let (id, authority) = (authority.id(), authority.certificate().clone());
         let current = ArcSwap::from_pointee(Current::new(id, &authority, leaf));
         Arc::new(Self { id, authority, current })
     }
 
-    /// Shows `leaf` from the next handshake on.
+    /// Shows `leaf`, issued by the same authority, from the next handshake on.
     pub fn renew(&self, leaf: Leaf) {
         self.current.store(Arc::new(Current::new(self.id, &self.authority, leaf)));
     }

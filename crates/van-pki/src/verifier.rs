@@ -67,7 +67,7 @@ impl ServerCertVerifier for PeerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(end_entity, intermediates, now)?;
+        self.check(end_entity, intermediates, now).map_err(by_dialler)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -111,7 +111,7 @@ impl ClientCertVerifier for PeerVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(end_entity, intermediates, now)?;
+        self.check(end_entity, intermediates, now).map_err(by_acceptor)?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -138,40 +138,67 @@ impl ClientCertVerifier for PeerVerifier {
     }
 }
 
-/// Only an unknown peer becomes [`CertificateError::Other`], and with it the alert
-/// `certificate_unknown`: that is how the far end learns that it must redeem a token.
-impl From<PeerError> for Error {
-    fn from(error: PeerError) -> Self {
-        let error = match error {
-            PeerError::UnknownPeer(_) => CertificateError::Other(OtherError(Arc::new(error))),
-            PeerError::Expired { not_after } => CertificateError::ExpiredContext {
-                time: clock::unix(not_after),
-                not_after: clock::unix(not_after),
-            },
-            PeerError::NotYetValid { not_before } => CertificateError::NotValidYetContext {
-                time: clock::unix(not_before),
-                not_before: clock::unix(not_before),
-            },
-            PeerError::WrongAuthority => CertificateError::UnknownIssuer,
-            PeerError::WrongName(_) | PeerError::OtherSite { .. } => {
-                CertificateError::NotValidForName
-            }
-            PeerError::WrongPurpose | PeerError::AuthorityAsLeaf => {
-                CertificateError::InvalidPurpose
-            }
-            PeerError::NotAdmitted => CertificateError::ApplicationVerificationFailure,
-            PeerError::NoCertificate => return Self::NoCertificatesPresented,
-            PeerError::WrongProtocol { .. } => return Self::NoApplicationProtocol,
-            PeerError::Malformed(_) => CertificateError::BadEncoding,
-        };
-        Self::InvalidCertificate(error)
+/// The dialler's refusal, which keeps the whole reason for its own user.
+fn by_dialler(error: PeerError) -> Error {
+    match error {
+        PeerError::Expired { .. } | PeerError::NotYetValid { .. } => by_acceptor(error),
+        _ => whole(error),
     }
 }
 
+/// The acceptor's refusal: only an unknown peer gets the alert `certificate_unknown`, for that is
+/// how the dialler learns that it must redeem a token.
+fn by_acceptor(error: PeerError) -> Error {
+    Error::InvalidCertificate(match error {
+        PeerError::UnknownPeer(_) => return whole(error),
+        PeerError::Expired { not_after } => {
+            let not_after = clock::unix(not_after);
+            CertificateError::ExpiredContext { time: not_after, not_after }
+        }
+        PeerError::NotYetValid { not_before } => {
+            let not_before = clock::unix(not_before);
+            CertificateError::NotValidYetContext { time: not_before, not_before }
+        }
+        PeerError::WrongAuthority => CertificateError::UnknownIssuer,
+        PeerError::WrongName(_) | PeerError::OtherSite { .. } => CertificateError::NotValidForName,
+        PeerError::WrongPurpose | PeerError::AuthorityAsLeaf => CertificateError::InvalidPurpose,
+        PeerError::NotAdmitted => CertificateError::ApplicationVerificationFailure,
+        PeerError::NoCertificate | PeerError::WrongProtocol { .. } | PeerError::Malformed(_) => {
+            CertificateError::BadEncoding
+        }
+    })
+}
+
+/// An error from which [`PeerError::of`] gets the reason back.
+fn whole(error: PeerError) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
+}
+
 impl PeerError {
-    /// Whether a connection failed because the far end doesn't know this site: never linked, or
-    /// revoked there.
+    /// Whether a dialled connection failed because the far end doesn't know this site: never
+    /// linked, or revoked there.
     pub fn refused_as_unknown(error: &Error) -> bool {
         matches!(error, Error::AlertReceived(AlertDescription::CertificateUnknown))
+    }
+
+    /// The reason for which this end refused the peer in a handshake, as far as rustls kept it.
+    pub fn of(error: &Error) -> Option<Self> {
+        let Error::InvalidCertificate(error) = error else {
+            return (*error == Error::NoCertificatesPresented).then_some(Self::NoCertificate);
+        };
+        match error {
+            CertificateError::Other(OtherError(why)) => why.downcast_ref().cloned(),
+            CertificateError::ExpiredContext { not_after, .. } => {
+                Some(Self::Expired { not_after: clock::from_unix(*not_after) })
+            }
+            CertificateError::NotValidYetContext { not_before, .. } => {
+                Some(Self::NotYetValid { not_before: clock::from_unix(*not_before) })
+            }
+            CertificateError::UnknownIssuer => Some(Self::WrongAuthority),
+            CertificateError::NotValidForName => Some(Self::WrongName("another".to_owned())),
+            CertificateError::InvalidPurpose => Some(Self::WrongPurpose),
+            CertificateError::BadEncoding => Some(Self::Malformed("it can't be read")),
+            _ => None,
+        }
     }
 }

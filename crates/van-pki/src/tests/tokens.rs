@@ -107,8 +107,10 @@ fn a_line_cut_anywhere_is_told_from_a_damaged_one() {
     assert_eq!(Token::decode(" \r\n\t"), Err(TokenError::Empty));
     for end in 1..line.len() {
         assert_eq!(Token::decode(&line[..end]), Err(TokenError::Truncated), "cut at {end}");
-        let rest = Token::decode(&line[end..]).unwrap_err();
-        assert!(matches!(rest, TokenError::NotAToken), "begun at {end}: {rest:?}");
+        let rest = &line[end..];
+        let error = Token::decode(rest).unwrap_err();
+        // A last character `v` might be a token's first.
+        assert!("van1.".starts_with(rest) || error == TokenError::NotAToken, "{rest}: {error:?}");
     }
 }
 
