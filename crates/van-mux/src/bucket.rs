@@ -18,23 +18,20 @@ impl Bucket {
 
     /// Takes one; `false` when there is none.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
-        if self.left == 0 {
-            self.refill(now);
-        }
+        self.refill(now);
         self.left.checked_sub(1).map(|left| self.left = left).is_some()
     }
 
     fn refill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.refilled);
-        let fresh = (passed.as_micros() * u128::from(self.rate) / 1_000_000).min(self.burst.into());
-        if fresh > 0 {
-            self.left = fresh as u32;
+        let fresh = (passed.as_micros() * u128::from(self.rate) / 1_000_000) as u64;
+        if u64::from(self.left) + fresh >= u64::from(self.burst) {
+            self.left = self.burst;
+            self.refilled = now;
+        } else if fresh > 0 {
+            self.left += fresh as u32;
             // Only the time that was turned into tokens counts as used.
-            let used = Duration::from_micros((fresh * 1_000_000 / u128::from(self.rate)) as u64);
-            self.refilled = (self.refilled + used).max(now - passed.min(used));
-            if fresh == u128::from(self.burst) {
-                self.refilled = now;
-            }
+            self.refilled += Duration::from_micros(fresh * 1_000_000 / u64::from(self.rate));
         }
     }
 }
@@ -42,6 +39,15 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rest_gives_one_burst_and_no_more() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(start, 100, 10);
+        assert!(bucket.take(start));
+        let later = start + Duration::from_secs(60);
+        assert_eq!((0..30).filter(|_| bucket.take(later)).count(), 10);
+    }
 
     #[test]
     fn burst_then_rate() {

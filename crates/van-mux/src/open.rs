@@ -66,7 +66,7 @@ impl Open {
 
     /// Appends the payload.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let hint = &self.hint.as_bytes()[..self.hint.len().min(255)];
+        let hint = cut(&self.hint).as_bytes();
         let address = self.address.as_str().as_bytes();
         let family = match self.client.map(|c| c.ip()) {
             None => 0,
@@ -138,6 +138,11 @@ fn decode_client(family: u8, bytes: &[u8]) -> Result<Option<SocketAddr>, &'stati
     Ok(Some(SocketAddr::new(ip, u16::from_be_bytes(*port))))
 }
 
+/// The most of a text that fits 255 bytes, whole characters only: the peer refuses half ones.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(255)]
+}
+
 /// ACCEPT's payload: `connect time in µs u32 · target (the rest, UTF-8, at most 255 bytes)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accept {
@@ -151,7 +156,7 @@ impl Accept {
     /// Appends the payload.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.connect_us.to_be_bytes());
-        out.extend_from_slice(&self.target.as_bytes()[..self.target.len().min(255)]);
+        out.extend_from_slice(cut(&self.target).as_bytes());
     }
 
     /// Reads and checks a payload.
@@ -185,6 +190,19 @@ mod tests {
             assert_eq!(Open::decode(&wire).unwrap(), open, "later fields are passed over");
         }
         assert!(Open::decode(&[1; MAX_OPEN + 1]).is_err());
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let mut open = Open::flow("db".parse().unwrap(), None);
+        open.hint = "é".repeat(200);
+        let mut wire = Vec::new();
+        open.encode(&mut wire);
+        assert_eq!(Open::decode(&wire).unwrap().hint, "é".repeat(127));
+        let accept = Accept { connect_us: 1, target: format!("{}日", "x".repeat(253)) };
+        let mut wire = Vec::new();
+        accept.encode(&mut wire);
+        assert_eq!(Accept::decode(&wire).unwrap().target, "x".repeat(253));
     }
 
     #[test]
