@@ -143,6 +143,8 @@ pub struct Session {
     limits: WindowLimits,
     /// Encoded control frames, in order.
     control: Vec<u8>,
+    /// Bytes of them that are OPENs, which no peer asked for.
+    control_opens: usize,
     /// Encoded ROUTE frames, one message each.
     routes: VecDeque<Vec<u8>>,
     /// The parts of a ROUTE message that came so far.
@@ -171,8 +173,10 @@ impl Session {
                 max: config.window_max.max(local.initial_credit),
                 session_left: config.session_budget,
                 process: config.process_budget.clone(),
+                taken: 0,
             },
             control: Vec::new(),
+            control_opens: 0,
             routes: VecDeque::new(),
             route_parts: Vec::new(),
             opens: Bucket::new(now, config.opens_per_second, config.opens_burst),
@@ -201,7 +205,9 @@ impl Session {
         self.streams.insert(id, Stream::new(now, Phase::Opening, open.class, window, credit));
         let mut payload = Vec::with_capacity(64);
         open.encode(&mut payload);
+        let before = self.control.len();
         self.queue(FrameType::Open, 0, id, &payload);
+        self.control_opens += self.control.len() - before;
         Ok(id)
     }
 
@@ -215,6 +221,8 @@ impl Session {
         let mut payload = Vec::with_capacity(32);
         accept.encode(&mut payload);
         self.queue(FrameType::Accept, 0, stream, &payload);
+        // What the stream had to send before its answer may go now.
+        self.enqueue(stream);
     }
 
     /// Ends a stream at once, both directions; unknown streams are passed over.

@@ -38,13 +38,15 @@ pub(crate) struct Stream {
     bulk: bool,
     /// Bytes sent since the last rest.
     burst: u32,
-    last_sent: Instant,
+    /// When the source last had nothing to send.
+    blocked_at: Instant,
 }
 
 /// A stream that sent less than this since its last rest goes before bulk.
 const INTERACTIVE_BYTES: u32 = 64 * 1024;
 
-/// A stream that sent nothing for so long starts anew as interactive.
+/// A stream whose source had nothing to send for so long starts anew as interactive; one that only
+/// waited for its turn or for credit does not.
 const REST: Duration = Duration::from_millis(10);
 
 impl Stream {
@@ -66,23 +68,33 @@ impl Stream {
             fin_delivered: false,
             bulk: class == Class::Bulk,
             burst: 0,
-            last_sent: now,
+            blocked_at: now,
         }
     }
 
-    /// How the stream is scheduled now.
-    pub(crate) fn class(&mut self, now: Instant) -> Class {
-        if self.burst > 0 && now.saturating_duration_since(self.last_sent) >= REST {
+    /// The source has something to send.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        if !self.wants && now.saturating_duration_since(self.blocked_at) >= REST {
             self.burst = 0;
         }
+        self.wants = true;
+    }
+
+    /// The source has nothing to send.
+    pub(crate) fn block(&mut self, now: Instant) {
+        self.wants = false;
+        self.blocked_at = now;
+    }
+
+    /// How the stream is scheduled now.
+    pub(crate) fn class(&self) -> Class {
         if self.bulk || self.burst >= INTERACTIVE_BYTES { Class::Bulk } else { Class::Interactive }
     }
 
     /// Counts bytes that were sent.
-    pub(crate) fn sent(&mut self, now: Instant, bytes: u32) {
+    pub(crate) fn sent(&mut self, bytes: u32) {
         self.credit -= u64::from(bytes);
         self.burst = self.burst.saturating_add(bytes);
-        self.last_sent = now;
     }
 
     /// Whether it can take its turn.

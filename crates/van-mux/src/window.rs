@@ -61,6 +61,15 @@ pub(crate) struct WindowLimits {
     pub(crate) session_left: u64,
     /// The same for the whole process.
     pub(crate) process: Arc<Budget>,
+    /// What this session's windows have taken of both.
+    pub(crate) taken: u64,
+}
+
+impl Drop for WindowLimits {
+    /// A session that ends with its connection has streams open: what they took goes back too.
+    fn drop(&mut self) {
+        self.process.give_back(self.taken);
+    }
 }
 
 /// Below this a measurement says more of the scheduler than of the network.
@@ -112,7 +121,9 @@ impl ReceiveWindow {
         limits: &mut WindowLimits,
     ) {
         let passed = now.saturating_duration_since(self.since);
-        if passed >= IDLE + round_trip * 4 && self.measured == 0 {
+        // The first delivery after a round trip starts a new measurement: one as old as this says
+        // that nothing left for most of that time, whatever left at its start.
+        if passed >= IDLE + round_trip * 4 {
             self.shrink(limits);
         }
         self.measured = self.measured.saturating_add(bytes);
@@ -135,6 +146,7 @@ impl ReceiveWindow {
             return;
         }
         limits.session_left -= u64::from(more);
+        limits.taken += u64::from(more);
         self.size += more;
     }
 
@@ -146,6 +158,7 @@ impl ReceiveWindow {
     fn give_back(&mut self, bytes: u32, limits: &mut WindowLimits) {
         self.size -= bytes;
         limits.session_left += u64::from(bytes);
+        limits.taken -= u64::from(bytes);
         limits.process.give_back(bytes.into());
     }
 
@@ -165,7 +178,8 @@ mod tests {
     use super::*;
 
     fn limits(max: u32, session: u64, process: u64) -> WindowLimits {
-        WindowLimits { initial: 1000, max, session_left: session, process: Budget::new(process) }
+        let process = Budget::new(process);
+        WindowLimits { initial: 1000, max, session_left: session, process, taken: 0 }
     }
 
     /// A sender that always uses up its credit at once, one round trip of 10 ms at a time.
@@ -199,6 +213,15 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_is_dropped_gives_back_to_the_process() {
+        let mut limits = limits(64_000, 100_000, 100_000);
+        let process = limits.process.clone();
+        run(20, &mut limits);
+        drop(limits);
+        assert_eq!(process.left(), 100_000);
+    }
+
+    #[test]
     fn a_slow_reader_keeps_its_first_window() {
         let mut limits = limits(64_000, 1 << 40, 1 << 40);
         let (start, rtt) = (Instant::now(), Duration::from_millis(10));
@@ -227,5 +250,18 @@ mod tests {
         }
         assert!(window.size() < before, "{} < {before}", window.size());
         assert!(window.size() >= 1000);
+    }
+
+    #[test]
+    fn shrinks_after_a_burst_in_pieces() {
+        let mut limits = limits(64_000, 1 << 40, 1 << 40);
+        let mut window = run(20, &mut limits);
+        let (rtt, now) = (Duration::from_millis(10), Instant::now() + Duration::from_secs(60));
+        let before = window.size();
+        for after in [0, 1, 2, 5000] {
+            window.received(10);
+            window.delivered(now + Duration::from_millis(after), 10, rtt, &mut limits);
+        }
+        assert!(window.size() <= before / 4, "two rests: {} of {before}", window.size());
     }
 }

@@ -33,7 +33,7 @@ impl Session {
         if kind != FrameType::Hello {
             self.expect_hello_done(Some(kind))?;
         }
-        if self.control.len() > MAX_CONTROL {
+        if self.control.len() - self.control_opens > MAX_CONTROL {
             return Err(ProtocolError::Flood(kind));
         }
         let on_session = frame.header.stream == 0;
@@ -56,7 +56,7 @@ impl Session {
             {
                 Err(ProtocolError::Unexpected(kind, 0))
             }
-            FrameType::Hello => self.receive_hello(frame.payload).map(Some),
+            FrameType::Hello => self.receive_hello(now, frame.payload).map(Some),
             FrameType::Ping => self.receive_ping(now, frame.payload).map(|()| None),
             FrameType::Pong => Ok(self.life.pong(now, frame.payload)?.map(Event::RoundTrip)),
             FrameType::GoAway => self.receive_go_away(frame.payload).map(Some),
@@ -64,7 +64,7 @@ impl Session {
             FrameType::Open => self.receive_open(now, frame.header.stream, frame.payload),
             FrameType::Accept => self.receive_accept(frame.header.stream, frame.payload),
             FrameType::Data => self.receive_data(frame),
-            FrameType::Credit => self.receive_credit(now, frame).map(|()| None),
+            FrameType::Credit => self.receive_credit(frame).map(|()| None),
             FrameType::Reset => self.receive_reset(frame),
             FrameType::Datagram | FrameType::Ack => {
                 Err(ProtocolError::Unexpected(kind, frame.header.stream))
@@ -76,13 +76,19 @@ impl Session {
         if self.peer.is_some() { Ok(()) } else { Err(ProtocolError::NoHello(kind)) }
     }
 
-    fn receive_hello(&mut self, payload: &[u8]) -> Result<Event<'static>, ProtocolError> {
+    fn receive_hello(
+        &mut self,
+        now: Instant,
+        payload: &[u8],
+    ) -> Result<Event<'static>, ProtocolError> {
         if self.peer.is_some() {
             return Err(ProtocolError::Unexpected(FrameType::Hello, 0));
         }
         let hello = Box::new(Hello::decode(payload)?);
         self.local.common_version(&hello)?;
         self.peer = Some(hello.clone());
+        // Windows grow by the round trip: a guess keeps those of a long way small for seconds.
+        self.ping(now);
         Ok(Event::Hello(hello))
     }
 
@@ -187,7 +193,7 @@ impl Session {
         Ok(Some(Event::Data { stream, bytes, fin }))
     }
 
-    fn receive_credit(&mut self, now: Instant, frame: Frame<'_>) -> Result<(), ProtocolError> {
+    fn receive_credit(&mut self, frame: Frame<'_>) -> Result<(), ProtocolError> {
         let stream = frame.header.stream;
         let grant = code(FrameType::Credit, frame.payload)?;
         if grant == 0 {
@@ -198,7 +204,7 @@ impl Session {
         if entry.credit > MAX_CREDIT {
             return Err(ProtocolError::CreditOverflow { stream });
         }
-        self.enqueue(now, stream);
+        self.enqueue(stream);
         Ok(())
     }
 

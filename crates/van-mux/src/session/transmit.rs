@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::{Session, Taken};
 use crate::frame::{FLAG_FIN, FrameType, HEADER, Header, StreamId};
-use crate::open::Class;
 use crate::schedule::Turn;
 
 /// ROUTE bytes that may go between two rounds of data.
@@ -13,6 +12,7 @@ const ROUTE_SHARE: usize = 64 * 1024;
 impl Session {
     /// Moves all control frames and some ROUTE frames to `out`, whole frames only.
     pub fn take_control(&mut self, out: &mut Vec<u8>) {
+        self.control_opens = 0;
         if out.is_empty() {
             std::mem::swap(out, &mut self.control);
         } else {
@@ -29,8 +29,8 @@ impl Session {
     /// Says that a stream has something to send, or has come to its end.
     pub fn wants_send(&mut self, now: Instant, stream: StreamId) {
         if let Some(entry) = self.streams.get_mut(&stream) {
-            entry.wants = true;
-            self.enqueue(now, stream);
+            entry.wake(now);
+            self.enqueue(stream);
         }
     }
 
@@ -59,16 +59,16 @@ impl Session {
         taken: Taken,
     ) -> bool {
         let Some(entry) = self.streams.get_mut(&stream) else { return true };
-        let class = entry.class(now);
-        entry.sent(now, bytes as u32);
+        let class = entry.class();
+        entry.sent(bytes as u32);
         self.scheduler.sent(class, bytes);
         match taken {
             Taken::More => {
-                self.enqueue(now, stream);
+                self.enqueue(stream);
                 false
             }
             Taken::Blocked => {
-                entry.wants = false;
+                entry.block(now);
                 false
             }
             Taken::Finished => {
@@ -90,12 +90,11 @@ impl Session {
         !self.control.is_empty() || !self.routes.is_empty() || !self.scheduler.is_empty()
     }
 
-    pub(super) fn enqueue(&mut self, now: Instant, stream: StreamId) {
+    pub(super) fn enqueue(&mut self, stream: StreamId) {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         if entry.can_send() && !entry.queued {
             entry.queued = true;
-            let class: Class = entry.class(now);
-            self.scheduler.push(stream, class);
+            self.scheduler.push(stream, entry.class());
         }
     }
 }
