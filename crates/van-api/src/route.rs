@@ -111,7 +111,8 @@ impl Route {
             None => Self::top(method, rest),
             Some((kind, name)) => {
                 let kind = Kind::from_path(kind).ok_or(NoRoute::Path)?;
-                let name = percent_decode(name).filter(|name| is_plain(name));
+                let name = Some(name).filter(|name| !name.contains('/')).and_then(percent_decode);
+                let name = name.filter(|name| is_plain(name));
                 Self::named(method, kind, name.ok_or(NoRoute::Path)?)
             }
         }
@@ -173,9 +174,9 @@ impl Route {
     }
 }
 
-/// Whether a name may be looked up: one printable part of a path.
+/// Whether a name may be looked up: short, and in characters that a message can show.
 fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 260 && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+    !name.is_empty() && name.len() <= 260 && !name.chars().any(char::is_control)
 }
 
 /// Undoes `%3A` and the like; `None` where an escape is broken.
@@ -210,6 +211,7 @@ mod tests {
         assert_eq!(get("/v1/links"), Ok(Route::List(Kind::Link)));
         assert_eq!(get("/v1/links/a"), Ok(Route::One(Kind::Link, "a".into())));
         assert_eq!(get("/v1/services/db:5432"), get("/v1/services/db%3a5432"));
+        assert_eq!(get("/v1/links/a%2Fb"), Ok(Route::One(Kind::Link, "a/b".into())));
         assert_eq!(Route::parse(&Method::POST, "/v1/tokens"), Ok(Route::CreateToken));
         assert_eq!(
             Route::parse(&Method::DELETE, "/v1/peers/abcdef"),
@@ -230,7 +232,6 @@ mod tests {
             "/v1/links/%2",
             "/v1/links/%zz",
             "/v1/links/%ff",
-            "/v1/links/%2f",
             "/v1/links/a%00",
             "/v1/nothing",
             "//v1/status",

@@ -1,0 +1,192 @@
+//! `vanctl connector`.
+
+use std::num::NonZeroU16;
+
+use clap::{Args, Subcommand};
+use van_model::api::{ConnectorResource, ConnectorView, LinkResource, List};
+use van_model::status::LinkState;
+use van_model::{Address, Check, ConditionStatus, Name, Protocol, Target};
+
+use crate::cli::Session;
+use crate::client::{Client, Mode, path, understood};
+use crate::error::Outcome;
+use crate::output::Output;
+use crate::table::Table;
+use crate::wait::{self, Verdict};
+
+/// The commands of `vanctl connector`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Offer a local workload to the network
+    #[command(after_help = "Example:\n  \
+        vanctl connector create pg 127.0.0.1:5432 --address postgres --service-port 5432")]
+    Create(Create),
+    /// Remove a connector
+    #[command(after_help = "Example:\n  vanctl connector delete pg")]
+    Delete {
+        /// The connector's name
+        name: String,
+    },
+    /// Show connectors
+    #[command(after_help = "Example:\n  vanctl connector status")]
+    Status(super::Which),
+}
+
+/// The options of `vanctl connector create`.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The connector's name
+    name: Name,
+    /// Where the workload is: host:port or unix:/path
+    target: Target,
+    /// The service's name in the network; default: the connector's name
+    #[arg(long)]
+    address: Option<Address>,
+    /// What the service speaks
+    #[arg(long, default_value_t)]
+    protocol: Protocol,
+    /// The port under which the service appears elsewhere
+    #[arg(long, value_parser = port, value_name = "PORT")]
+    service_port: Option<NonZeroU16>,
+    /// How the target is watched: tcp, http:/path or none
+    #[arg(long, default_value_t)]
+    check: Check,
+    /// Send a PROXY protocol v2 header to the workload
+    #[arg(long)]
+    proxy_protocol: bool,
+    /// Lower is preferred
+    #[arg(long, default_value_t)]
+    priority: u16,
+    /// Its share of the load
+    #[arg(long, value_parser = weight, value_name = "WEIGHT")]
+    weight: Option<NonZeroU16>,
+    #[command(flatten)]
+    wait: super::Wait,
+}
+
+/// Reads a port.
+pub(super) fn port(text: &str) -> Result<NonZeroU16, &'static str> {
+    text.parse().map_err(|_| "a port is a whole number from 1 to 65535")
+}
+
+fn weight(text: &str) -> Result<NonZeroU16, &'static str> {
+    text.parse().map_err(|_| "a weight is a whole number from 1 to 65535")
+}
+
+impl Command {
+    pub(super) async fn run(self, session: &mut Session) -> Outcome {
+        match self {
+            Self::Create(create) => create.run(session).await,
+            Self::Delete { name } => super::delete(session, "connector", &name, "deleted").await,
+            Self::Status(which) => {
+                let document = session.client.get(&which.path("connectors")).await?;
+                let output = session.output;
+                output.resources("connector", document, |items| Ok(table(output, items)))
+            }
+        }
+    }
+}
+
+impl Create {
+    async fn run(self, session: &mut Session) -> Outcome {
+        let view = ConnectorView {
+            address: self.address,
+            protocol: self.protocol,
+            target: self.target,
+            service_port: self.service_port,
+            check: self.check,
+            proxy_protocol: self.proxy_protocol,
+            priority: self.priority,
+            weight: self.weight,
+        };
+        make(session, self.name.as_str(), &view, Mode::Fresh, &self.wait).await
+    }
+}
+
+/// Makes a connector and waits until its target passed its check and the neighbours know of it.
+pub(super) async fn make(
+    session: &mut Session,
+    name: &str,
+    view: &ConnectorView,
+    mode: Mode,
+    wait: &super::Wait,
+) -> Outcome {
+    let at = path("connectors", name);
+    let mut document = session.client.put(&at, view, mode).await?;
+    if !wait.wait.is_zero() {
+        let client = &mut session.client;
+        let what = format!("connector {name}");
+        document = wait::until(session.output, &what, wait.wait, async || {
+            let document = client.get(&at).await?;
+            let connector: ConnectorResource = understood(document.clone())?;
+            judge(client, &connector, document).await
+        })
+        .await?;
+    }
+    session.output.done("connector", name, "created", &document)
+}
+
+async fn judge<T>(
+    client: &mut Client,
+    connector: &ConnectorResource,
+    document: T,
+) -> Outcome<Verdict<T>> {
+    let status = &connector.status;
+    if !status.healthy {
+        let why = status.reason.clone().unwrap_or_else(|| "its target is being checked".into());
+        return Ok(Verdict::Pending(why));
+    }
+    let told = status.conditions.get("Advertised");
+    if told.is_some_and(|told| told.status == ConditionStatus::True)
+        || status.advertised_to >= neighbours(client).await?
+    {
+        return Ok(Verdict::Done(document));
+    }
+    Ok(Verdict::Pending("the neighbours are being told".into()))
+}
+
+/// The sites to which a link is up.
+async fn neighbours(client: &mut Client) -> Outcome<usize> {
+    let links: List<LinkResource> = client.read("/v1/links").await?;
+    let mut sites: Vec<_> = links
+        .items
+        .iter()
+        .filter(|link| link.status.state == LinkState::Connected)
+        .filter_map(|link| link.status.peer.as_ref().map(|peer| peer.id))
+        .collect();
+    sites.sort_unstable();
+    sites.dedup();
+    Ok(sites.len())
+}
+
+fn table(output: Output, connectors: &[ConnectorResource]) -> String {
+    let mut table = Table::new(&["NAME", "STATUS", "ADDRESS", "PROTOCOL", "TARGET"]);
+    if output.wide() {
+        table.columns(&["CHECK", "TOLD", "FLOWS", "FLOWS-TOTAL", "SOURCE"]);
+    }
+    for connector in connectors {
+        let (spec, status) = (&connector.spec, &connector.status);
+        let stands = match (status.healthy, &status.reason) {
+            (true, _) => "healthy".into(),
+            (false, Some(why)) => format!("failed: {why}"),
+            (false, None) => "connecting".into(),
+        };
+        let address = spec.address.as_ref().map_or(&*connector.name, Address::as_str);
+        let mut row = vec![
+            connector.name.clone(),
+            stands,
+            address.into(),
+            spec.protocol.to_string(),
+            spec.target.to_string(),
+        ];
+        if output.wide() {
+            row.push(spec.check.to_string());
+            row.push(status.advertised_to.to_string());
+            row.push(status.flows_open.to_string());
+            row.push(status.flows_total.to_string());
+            row.push(super::listener::source(connector.source, connector.file.as_deref()));
+        }
+        table.row(row);
+    }
+    table.render(output.color)
+}

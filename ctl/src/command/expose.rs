@@ -1,0 +1,208 @@
+//! `vanctl expose` and `vanctl unexpose`: connectors without names to think of.
+
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
+use clap::Args;
+use van_model::api::{ConnectorResource, ConnectorView, List};
+use van_model::{Address, Check, Name, Protocol, Source, Target};
+
+use super::connector::{make, port};
+use crate::cli::Session;
+use crate::client::{Mode, path};
+use crate::error::{Exit, Outcome, Problem};
+
+/// How `vanctl expose` is used.
+pub(crate) const EXAMPLE: &str = "Examples:\n  vanctl expose 127.0.0.1:2000 --address echo\n  \
+    vanctl expose db.lan:5432 --address postgres --port 5432";
+/// How `vanctl unexpose` is used.
+pub(crate) const UNEXPOSE_EXAMPLE: &str =
+    "Examples:\n  vanctl unexpose 127.0.0.1:2000\n  vanctl unexpose --address echo";
+
+/// Kinds of targets that later versions take.
+const LATER: [&str; 7] =
+    ["container/", "pod/", "pods/", "deployment/", "statefulset/", "daemonset/", "service/"];
+
+/// The options of `vanctl expose`.
+#[derive(Debug, Args)]
+pub(crate) struct Expose {
+    /// The workload: HOST:PORT or unix:/path
+    target: String,
+    /// The service's name in the network
+    #[arg(long)]
+    address: Option<Address>,
+    /// The port under which the service appears elsewhere, and the target's where they differ
+    #[arg(long, value_name = "P[:TARGETPORT]")]
+    port: Option<Ports>,
+    /// What the service speaks
+    #[arg(long, default_value_t)]
+    protocol: Protocol,
+    #[command(flatten)]
+    wait: super::Wait,
+}
+
+/// The options of `vanctl unexpose`.
+#[derive(Debug, Args)]
+pub(crate) struct Unexpose {
+    /// The workload, as it was exposed
+    #[arg(required_unless_present = "address")]
+    target: Option<String>,
+    /// Every workload of this site under this address
+    #[arg(long)]
+    address: Option<Address>,
+}
+
+/// `P` or `P:TARGETPORT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ports {
+    service: NonZeroU16,
+    target: Option<NonZeroU16>,
+}
+
+impl FromStr for Ports {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (service, target) = match text.split_once(':') {
+            Some((service, target)) => (service, Some(port(target)?)),
+            None => (text, None),
+        };
+        Ok(Self { service: port(service)?, target })
+    }
+}
+
+impl Expose {
+    pub(super) async fn run(self, session: &mut Session) -> Outcome {
+        let target = read_target(&self.target, self.port)?;
+        let address = self.address.ok_or_else(|| {
+            Problem::usage("the service needs a name in the network")
+                .hint(format!("vanctl expose {} --address NAME", self.target))
+        })?;
+        let view = ConnectorView {
+            address: Some(address.clone()),
+            protocol: self.protocol,
+            target: target.clone(),
+            service_port: self.port.map(|ports| ports.service),
+            check: Check::default(),
+            proxy_protocol: false,
+            priority: 0,
+            weight: None,
+        };
+        let name = connector_name(session, &address, &target).await?;
+        make(session, &name, &view, Mode::Replace, &self.wait).await
+    }
+}
+
+/// The address' own name, unless another target has it: then `ADDRESS-2` and so on.
+async fn connector_name(
+    session: &mut Session,
+    address: &Address,
+    target: &Target,
+) -> Outcome<String> {
+    let all: List<ConnectorResource> = session.client.read("/v1/connectors").await?;
+    // Room for the number is left, so that it never makes the name too long.
+    let stem: String = Name::from_lossy(address.as_str())
+        .map_or_else(|| "service".into(), |name| name.as_str().chars().take(57).collect());
+    let stem = stem.trim_end_matches('-');
+    let free = |name: &str| {
+        all.items.iter().find(|connector| connector.name == name).is_none_or(|taken| {
+            taken.source == Source::Api
+                && taken.spec.target == *target
+                && taken.spec.address.as_ref().map_or(&*taken.name, Address::as_str)
+                    == address.as_str()
+        })
+    };
+    if free(stem) {
+        return Ok(stem.into());
+    }
+    (2..=all.items.len() + 2)
+        .map(|number| format!("{stem}-{number}"))
+        .find(|name| free(name))
+        .ok_or_else(|| Problem::failed("no name is free"))
+}
+
+/// Reads a target; `HOST` alone takes its port from `--port`.
+fn read_target(text: &str, ports: Option<Ports>) -> Outcome<Target> {
+    if let Some(kind) = LATER.iter().find(|kind| text.starts_with(**kind)) {
+        return Err(Problem::failed(format!("exposing {kind}NAME is not in this version yet"))
+            .hint("use HOST:PORT or unix:/path"));
+    }
+    let wrong = |error: van_model::EndpointError| Problem::usage(error.to_string());
+    match (text.parse::<Target>(), ports) {
+        (Ok(target), Some(Ports { target: Some(port), .. }))
+            if target.port() != Some(port.get()) =>
+        {
+            Err(Problem::usage(format!("{text} and --port name two different target ports")))
+        }
+        (Ok(target), _) => Ok(target),
+        (Err(van_model::EndpointError::NoPort(_)), Some(ports)) => {
+            let port = ports.target.unwrap_or(ports.service);
+            format!("{text}:{port}").parse().map_err(wrong)
+        }
+        (Err(error), _) => Err(wrong(error)),
+    }
+}
+
+impl Unexpose {
+    pub(super) async fn run(self, session: &mut Session) -> Outcome {
+        let target = self.target.as_deref().map(|text| read_target(text, None)).transpose()?;
+        let all: List<ConnectorResource> = session.client.read("/v1/connectors").await?;
+        let (mut mine, mut others) = (Vec::new(), Vec::new());
+        for connector in all.items {
+            let address = connector.spec.address.as_ref().map_or(&*connector.name, Address::as_str);
+            let meant = target.as_ref().is_none_or(|target| *target == connector.spec.target)
+                && self.address.as_ref().is_none_or(|wanted| wanted.as_str() == address);
+            if meant && connector.source == Source::Api {
+                mine.push(connector.name);
+            } else if meant {
+                others.push(connector.name);
+            }
+        }
+        // What a file says can't be removed here; the daemon's refusal names the file.
+        let names = if mine.is_empty() { others } else { mine };
+        if names.is_empty() {
+            let what = match (&target, &self.address) {
+                (Some(target), _) => target.to_string(),
+                (None, Some(address)) => address.to_string(),
+                (None, None) => String::new(),
+            };
+            return Err(Problem::new(Exit::NotFound, format!("{what} is not exposed here"))
+                .hint("vanctl connector status lists what is"));
+        }
+        for name in names {
+            session.client.delete(&path("connectors", &name)).await?;
+            session.output.gone("connector", &name, "deleted")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_and_ports() {
+        let read = |text, ports: Option<&str>| {
+            read_target(text, ports.map(|ports| ports.parse().unwrap()))
+                .map(|target| target.to_string())
+        };
+        assert_eq!(read("db:1", None).as_deref(), Ok("db:1"));
+        assert_eq!(read("db", Some("1:2")).as_deref(), Ok("db:2"));
+        assert_eq!(read("db", Some("1")).as_deref(), Ok("db:1"));
+        assert_eq!(read("db:2", Some("1:2")).as_deref(), Ok("db:2"));
+        assert_eq!(read("unix:/run/x", Some("1")).as_deref(), Ok("unix:/run/x"));
+        for (text, ports, exit) in [
+            ("db", None, Exit::Usage),
+            ("db:3", Some("1:2"), Exit::Usage),
+            ("unix:x", None, Exit::Usage),
+            ("pod/shop", None, Exit::Failed),
+            ("deployment/shop", Some("80"), Exit::Failed),
+        ] {
+            assert_eq!(read(text, ports).unwrap_err().exit, exit, "{text}");
+        }
+        for bad in ["", "0", "1:0", "1:2:3", "x"] {
+            assert!(bad.parse::<Ports>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! `vanctl listener`.
+
+use clap::{Args, Subcommand};
+use van_model::api::{ListenerResource, ListenerView};
+use van_model::{Address, Bind, Name, Protocol, Source};
+
+use crate::cli::Session;
+use crate::client::{Mode, path, understood};
+use crate::error::Outcome;
+use crate::output::Output;
+use crate::table::Table;
+use crate::wait::{self, Verdict};
+
+/// The commands of `vanctl listener`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Offer a service of the network here
+    #[command(after_help = "Examples:\n  \
+        vanctl listener create echo 127.0.0.1:12000 --address echo\n  \
+        vanctl listener create db unix:/run/db.sock")]
+    Create(Create),
+    /// Remove a listener
+    #[command(after_help = "Example:\n  vanctl listener delete echo")]
+    Delete {
+        /// The listener's name
+        name: String,
+    },
+    /// Show listeners
+    #[command(after_help = "Example:\n  vanctl listener status")]
+    Status(super::Which),
+}
+
+/// The options of `vanctl listener create`.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The listener's name
+    name: Name,
+    /// Where clients connect: host:port or unix:/path
+    bind: Bind,
+    /// The service's name in the network; default: the listener's name
+    #[arg(long)]
+    address: Option<Address>,
+    /// What the service speaks
+    #[arg(long, default_value_t)]
+    protocol: Protocol,
+    #[command(flatten)]
+    wait: super::Wait,
+}
+
+impl Command {
+    pub(super) async fn run(self, session: &mut Session) -> Outcome {
+        match self {
+            Self::Create(create) => create.run(session).await,
+            Self::Delete { name } => super::delete(session, "listener", &name, "deleted").await,
+            Self::Status(which) => {
+                let document = session.client.get(&which.path("listeners")).await?;
+                let output = session.output;
+                output.resources("listener", document, |listeners| Ok(table(output, listeners)))
+            }
+        }
+    }
+}
+
+impl Create {
+    async fn run(self, session: &mut Session) -> Outcome {
+        let name = self.name.as_str();
+        let at = path("listeners", name);
+        let view = ListenerView { address: self.address, protocol: self.protocol, bind: self.bind };
+        let mut document = session.client.put(&at, &view, Mode::Fresh).await?;
+        if !self.wait.wait.is_zero() {
+            let client = &mut session.client;
+            let what = format!("listener {name}");
+            document = wait::until(session.output, &what, self.wait.wait, async || {
+                let document = client.get(&at).await?;
+                let listener: ListenerResource = understood(document.clone())?;
+                Ok(judge(&listener, document))
+            })
+            .await?;
+        }
+        let listener: ListenerResource = understood(document.clone())?;
+        session.output.done("listener", name, "created", &document)?;
+        if listener.status.bound.is_some() && listener.status.targets == 0 {
+            session.output.note("note: no target yet");
+        }
+        Ok(())
+    }
+}
+
+fn judge<T>(listener: &ListenerResource, document: T) -> Verdict<T> {
+    if listener.status.bound.is_some() {
+        return Verdict::Done(document);
+    }
+    let why = listener.status.conditions.get("Ready").map(|ready| ready.message.clone());
+    Verdict::Pending(
+        why.filter(|why| !why.is_empty()).unwrap_or_else(|| "its port is not reserved".into()),
+    )
+}
+
+/// Who wants a resource, and the file that says so.
+pub(super) fn source(source: Source, file: Option<&str>) -> String {
+    match (source, file) {
+        (Source::File, Some(file)) => file.into(),
+        (Source::File, None) => "file".into(),
+        (Source::Api, _) => "api".into(),
+        (Source::Kubernetes, _) => "kubernetes".into(),
+    }
+}
+
+fn table(output: Output, listeners: &[ListenerResource]) -> String {
+    let mut table = Table::new(&["NAME", "STATUS", "ADDRESS", "PROTOCOL", "BIND", "TARGETS"]);
+    if output.wide() {
+        table.columns(&["FLOWS", "FLOWS-TOTAL", "SOURCE"]);
+    }
+    for listener in listeners {
+        let status = &listener.status;
+        let stands = match &status.bound {
+            None => {
+                let ready = status.conditions.get("Ready").filter(|c| !c.message.is_empty());
+                let why = ready.map_or("the port is not reserved", |ready| &ready.message);
+                format!("failed: {why}")
+            }
+            Some(_) if status.accepting => "accepting".into(),
+            Some(_) => "no target".into(),
+        };
+        let address = listener.spec.address.as_ref().map_or(&*listener.name, Address::as_str);
+        let mut row = vec![
+            listener.name.clone(),
+            stands,
+            address.into(),
+            listener.spec.protocol.to_string(),
+            status.bound.clone().unwrap_or_else(|| listener.spec.bind.to_string()),
+            status.targets.to_string(),
+        ];
+        if output.wide() {
+            row.push(status.flows_open.to_string());
+            row.push(status.flows_total.to_string());
+            row.push(source(listener.source, listener.file.as_deref()));
+        }
+        table.row(row);
+    }
+    table.render(output.color)
+}

@@ -1,0 +1,82 @@
+//! `vanctl service`.
+
+use clap::{Args, Subcommand};
+use van_model::api::ServiceResource;
+
+use crate::cli::Session;
+use crate::error::Outcome;
+use crate::output::{Output, bytes, millis};
+use crate::table::Table;
+
+/// The commands of `vanctl service`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the services of the network
+    #[command(after_help = "Examples:\n  vanctl service status\n  \
+        vanctl service status backend --verbose")]
+    Status(Status),
+}
+
+/// The options of `vanctl service status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    which: super::Which,
+    /// Show flows, bytes, errors and latency too
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+impl Command {
+    pub(super) async fn run(self, session: &mut Session) -> Outcome {
+        let Self::Status(status) = self;
+        let document = session.client.get(&status.which.path("services")).await?;
+        let output = session.output;
+        output
+            .resources("service", document, |services| Ok(table(output, services, status.verbose)))
+    }
+}
+
+fn table(output: Output, services: &[ServiceResource], verbose: bool) -> String {
+    let mut table = Table::new(&["NAME", "ADDRESS", "PROTOCOL", "TARGETS"]);
+    if output.wide() || verbose {
+        table.columns(&["LISTENERS"]);
+    }
+    if verbose {
+        table.columns(&[
+            "FLOWS",
+            "FLOWS-TOTAL",
+            "SENT",
+            "RECEIVED",
+            "ERRORS",
+            "CONNECT-P50",
+            "CONNECT-P99",
+        ]);
+    }
+    for service in services {
+        let (spec, status) = (&service.spec, &service.status);
+        let address = match spec.service_port {
+            // An address of several ports has its own already.
+            Some(port) if spec.address.port().is_none() => format!("{}:{port}", spec.address),
+            _ => spec.address.to_string(),
+        };
+        let targets: Vec<_> =
+            status.targets.iter().map(|(site, count)| format!("{site}: {count}")).collect();
+        let mut row =
+            vec![service.name.clone(), address, spec.protocol.to_string(), targets.join(", ")];
+        if output.wide() || verbose {
+            row.push(status.listeners.join(", "));
+        }
+        if verbose {
+            row.push(status.flows_open.to_string());
+            row.push(status.flows_total.to_string());
+            row.push(bytes(status.bytes_sent));
+            row.push(bytes(status.bytes_received));
+            row.push(status.errors.to_string());
+            row.push(millis(status.connect_ms.map(|q| q.p50)));
+            row.push(millis(status.connect_ms.map(|q| q.p99)));
+        }
+        table.row(row);
+    }
+    table.render(output.color)
+}
