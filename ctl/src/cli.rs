@@ -88,7 +88,8 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 }
 
 fn start(cli: Cli) -> Outcome {
-    let url = match &cli.url {
+    // An empty variable is taken for one that isn't set.
+    let url = match cli.url.as_deref().filter(|text| !text.is_empty()) {
         Some(text) => text
             .parse::<Url>()
             .map_err(|error| Problem::usage(format!("{text:?} is no URL of a daemon: {error}")))?,

@@ -31,7 +31,9 @@ const HEAD_MAX: usize = 64 << 10;
 /// Header lines of a request.
 const HEADERS_MAX: usize = 64;
 /// File descriptors kept for the API when the process has no more.
-const SPARE_FILES: usize = 4;
+const SPARE_FILES: usize = 8;
+/// Of these, given up for each connection: one for itself, one to look its user up.
+const SPARE_FOR_ONE: usize = 2;
 /// How long accepting pauses when it fails.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a failing accept is logged.
@@ -114,7 +116,7 @@ impl Server {
         });
     }
 
-    /// Out of file descriptors: one spare is given up, so that the next accept can answer.
+    /// Out of file descriptors: spare ones are given up, so that the next accept can answer.
     async fn accept_failed(&mut self, error: &io::Error) {
         let scarce = matches!(
             error.raw_os_error().map(Errno::from_raw),
@@ -124,7 +126,9 @@ impl Server {
             tracing::warn!(%error, "can't accept an API connection");
             self.accept_logged = Some(Instant::now());
         }
-        if !(scarce && self.spare.pop().is_some()) {
+        if scarce && !self.spare.is_empty() {
+            self.spare.truncate(self.spare.len().saturating_sub(SPARE_FOR_ONE));
+        } else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
