@@ -1,1 +1,43 @@
-//! van-net
+//! Links between sites, and the task that moves a connection's bytes.
+//!
+//! [`Dialler`] and [`Acceptor`] bring TLS connections up on the control runtime; a connection then
+//! moves to one of the [`Workers`], where one task owns its socket, its session and the sockets of
+//! all its flows. [`Links`] knows which connections make up which [`Link`].
+//!
+//! Invariants: on the way of a byte there is no lock, no channel and no change of task; a
+//! connection always reads; identity is checked after every handshake, resumed or not.
+
+mod accept;
+mod backoff;
+mod buffer;
+mod connect;
+mod connection;
+mod dial;
+mod establish;
+mod flow;
+mod join;
+mod link;
+mod links;
+mod meter;
+mod proxy;
+mod signal;
+mod socket;
+mod tasks;
+mod tls;
+mod workers;
+
+pub use accept::Acceptor;
+pub use connect::{AttemptError, ConnectError};
+pub use connection::EndReason;
+pub use dial::{DialSpec, DialStatus, Dialler, Pin};
+pub use establish::HandshakeError;
+pub use flow::{Connected, NewFlow, Retry};
+pub use join::{Admission, JoinError, JoinRefusal, JoinRequest, Joined};
+pub use link::{Link, Peer};
+pub use links::{Egress, Links, LinksConfig, Local, Observer};
+pub use meter::{Count, Histogram, Meter};
+pub use proxy::{Proxy, ProxyError};
+pub use socket::Socket;
+pub use tasks::Tasks;
+pub use tls::TlsInfo;
+pub use workers::Workers;

@@ -1,0 +1,238 @@
+//! From the flows to the link.
+
+use std::io::IoSliceMut;
+use std::task::Context;
+use std::time::Instant;
+
+use tracing::debug;
+use van_mux::{HEADER, MAX_PAYLOAD, ResetCode, Session, StreamId, Taken, Turn};
+
+use super::{Core, EndReason, Wire};
+use crate::socket::Read;
+use crate::tls::MAX_RECORD;
+
+/// Sealed bytes after which the socket is written: the peer works while more is sealed.
+const WRITE_AT: usize = 64 * 1024;
+
+/// Sealed bytes that may wait for the kernel, which itself holds little (`NOTSENT_LOWAT`).
+const QUEUE_MAX: usize = 256 * 1024;
+
+/// One frame in its place within a batch.
+const SLOT: usize = HEADER + MAX_PAYLOAD;
+
+/// Frames that one read of a flow may fill.
+const SLOTS: usize = 4;
+
+/// A record with less room than this is sealed rather than shared with one more frame.
+const MIN_ROOM: usize = 4096;
+
+thread_local! {
+    /// Plain bytes on their way into records; one for each worker, since nothing stays in it.
+    static BATCH: std::cell::RefCell<Batch> = std::cell::RefCell::new(Batch::new());
+}
+
+/// Frames that wait to be sealed, at most one record of them.
+struct Batch {
+    bytes: Box<[u8]>,
+    filled: usize,
+    control: Vec<u8>,
+}
+
+impl Batch {
+    fn new() -> Self {
+        Self { bytes: vec![0; SLOT * SLOTS].into(), filled: 0, control: Vec::new() }
+    }
+}
+
+impl Core {
+    /// Sends what is due. Returns whether there may be more that the socket would take.
+    pub(super) fn poll_output(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        wire: &mut Wire,
+    ) -> Result<bool, EndReason> {
+        loop {
+            if wire.output.len() < QUEUE_MAX && self.session.has_output() {
+                BATCH.with_borrow_mut(|batch| self.seal_some(now, wire, batch))?;
+            }
+            if wire.output.is_empty() {
+                self.handle.load.queued.set(0);
+                return Ok(false);
+            }
+            let all = wire.output.write_to(&wire.socket)?;
+            self.handle.load.queued.set(wire.output.len() as u64);
+            if !all {
+                return Ok(wire.socket.poll_write_ready(cx).is_ready());
+            }
+            // The other direction gets its turn between two batches.
+            if self.session.has_output() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Seals control frames and turns of data until a batch is full.
+    fn seal_some(
+        &mut self,
+        now: Instant,
+        wire: &mut Wire,
+        batch: &mut Batch,
+    ) -> Result<(), EndReason> {
+        let before = wire.output.len();
+        self.session.take_control(&mut batch.control);
+        for record in batch.control.chunks(MAX_RECORD) {
+            wire.seal(record)?;
+        }
+        batch.control.clear();
+        batch.filled = 0;
+        while wire.output.len() - before < WRITE_AT
+            && let Some(turn) = self.session.next_turn()
+        {
+            self.take_turn(now, wire, batch, turn)?;
+        }
+        batch.seal(wire)
+    }
+
+    fn take_turn(
+        &mut self,
+        now: Instant,
+        wire: &mut Wire,
+        batch: &mut Batch,
+        turn: Turn,
+    ) -> Result<(), EndReason> {
+        let Turn { stream, mut max } = turn;
+        let Some(flow) = self.flows.get_mut(stream) else { return Ok(()) };
+        max = max.min(flow.turn_limit());
+        if max == 0 {
+            // Kept bytes are at their bound: on with it after ACCEPT.
+            self.session.took_turn(now, stream, 0, Taken::Blocked);
+            return Ok(());
+        }
+        if batch.room() < MIN_ROOM {
+            batch.seal(wire)?;
+        }
+        match flow.read(&mut batch.slots(max)) {
+            Ok(Read::Bytes { count, drained }) => {
+                if let Some(meter) = &flow.meter {
+                    meter.sent.add(count as u64);
+                }
+                let blocked = drained && !flow.watch_read();
+                batch.push(wire, stream, count)?;
+                if let Some(registered) = &self.registered {
+                    registered.meter().sent.add(count as u64);
+                }
+                let taken = if blocked { Taken::Blocked } else { Taken::More };
+                self.session.took_turn(now, stream, count, taken);
+            }
+            Ok(Read::Blocked) => {
+                let taken = if flow.watch_read() { Taken::More } else { Taken::Blocked };
+                self.session.took_turn(now, stream, 0, taken);
+            }
+            Ok(Read::End) => {
+                batch.push_fin(wire, stream)?;
+                if self.session.took_turn(now, stream, 0, Taken::Finished) {
+                    self.done(stream);
+                }
+            }
+            Err(error) => {
+                debug!(%error, "flow's socket failed");
+                self.reset(stream, ResetCode::Gone);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at flows whose sockets became ready.
+    pub(super) fn poll_flows(&mut self, now: Instant) {
+        let mut ready: Vec<StreamId> = Vec::new();
+        self.ready.take(&mut ready);
+        for stream in ready {
+            let Some(flow) = self.flows.get_mut(stream) else { continue };
+            if flow.has_waiting() {
+                self.flush(now, stream);
+            }
+            self.session.wants_send(now, stream);
+        }
+    }
+
+    /// Whether flows signalled since the last look.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+}
+
+impl Batch {
+    /// Payload bytes that still fit the present record.
+    fn room(&self) -> usize {
+        SLOT.saturating_sub(self.filled + HEADER)
+    }
+
+    /// Where a read of at most `max` bytes goes: behind what is there, or into a slot each.
+    fn slots(&mut self, max: usize) -> Vec<IoSliceMut<'_>> {
+        if self.filled > 0 || max <= MAX_PAYLOAD {
+            let start = self.filled + HEADER;
+            let end = start + max.min(SLOT - start);
+            return vec![IoSliceMut::new(&mut self.bytes[start..end])];
+        }
+        let mut left = max;
+        let mut slots = Vec::with_capacity(SLOTS);
+        for slot in self.bytes.chunks_mut(SLOT) {
+            let n = left.min(MAX_PAYLOAD);
+            if n == 0 {
+                break;
+            }
+            slots.push(IoSliceMut::new(&mut slot[HEADER..HEADER + n]));
+            left -= n;
+        }
+        slots
+    }
+
+    /// Frames `count` bytes that were read into [`Batch::slots`]; full frames are sealed at once.
+    fn push(&mut self, wire: &mut Wire, stream: StreamId, count: usize) -> Result<(), EndReason> {
+        let mut left = count;
+        let mut start = self.filled;
+        while left > 0 {
+            let n = left.min(SLOT - HEADER - start % SLOT);
+            self.bytes[start..start + HEADER]
+                .copy_from_slice(&Session::data_header(stream, n, false));
+            let end = start + HEADER + n;
+            left -= n;
+            if left > 0 || start >= SLOT || end == SLOT {
+                // What stood before this frame is part of the same record.
+                let record = if start < SLOT { 0 } else { start };
+                wire.seal(&self.bytes[record..end])?;
+                self.filled = 0;
+                start = (start / SLOT + 1) * SLOT;
+            } else {
+                self.filled = end;
+            }
+        }
+        Ok(())
+    }
+
+    fn push_fin(&mut self, wire: &mut Wire, stream: StreamId) -> Result<(), EndReason> {
+        if SLOT - self.filled < HEADER {
+            self.seal(wire)?;
+        }
+        let end = self.filled + HEADER;
+        self.bytes[self.filled..end].copy_from_slice(&Session::data_header(stream, 0, true));
+        self.filled = end;
+        Ok(())
+    }
+
+    /// Seals what waits.
+    fn seal(&mut self, wire: &mut Wire) -> Result<(), EndReason> {
+        if self.filled > 0 {
+            wire.seal(&self.bytes[..self.filled])?;
+            self.filled = 0;
+        }
+        Ok(())
+    }
+}
+
+impl Wire {
+    fn seal(&mut self, plain: &[u8]) -> Result<(), EndReason> {
+        Ok(self.tls.seal(plain, &mut self.input, &mut self.output)?)
+    }
+}

@@ -1,0 +1,390 @@
+//! Keeping up a link that this site dials: redeeming its token once, then a few connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::{DnsName, ServerName};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+use van_model::status::LinkState;
+use van_model::{Cost, HostPort, SiteId};
+use van_mux::GoAwayReason;
+use van_pki::{PeerError, Token};
+
+use crate::backoff::Backoff;
+use crate::connect::{ConnectError, connect};
+use crate::connection::EndReason;
+use crate::establish::{Handshake, HandshakeError, tune};
+use crate::join::{JoinError, JoinRefusal, JoinRequest, Joined, redeem};
+use crate::link::Link;
+use crate::links::{Dialled, Links};
+use crate::meter::Meter;
+use crate::proxy::Proxy;
+use crate::tasks::Tasks;
+
+/// A link that is to be dialled.
+#[derive(Debug, Clone)]
+pub struct DialSpec {
+    /// The link's name.
+    pub name: String,
+    /// The site at the other end.
+    pub peer: SiteId,
+    /// Where it is reached.
+    pub endpoints: Vec<HostPort>,
+    /// The link's cost.
+    pub cost: Cost,
+    /// The way out.
+    pub proxy: Option<Proxy>,
+    /// What to redeem where the sites don't know each other yet.
+    pub token: Option<Token>,
+}
+
+/// How a dialled link stands.
+#[derive(Debug, Clone)]
+pub struct DialStatus {
+    /// In one word.
+    pub state: LinkState,
+    /// One word for programs.
+    pub reason: &'static str,
+    /// Why the last attempt failed.
+    pub message: Option<String>,
+    /// What the user can do.
+    pub hint: Option<String>,
+    /// How often the link came up again.
+    pub reconnects: u64,
+}
+
+/// Pins the issuer of a redeemed token, durably, before it is dialled.
+pub trait Pin: Send + Sync {
+    /// Keeps the peer; the error is a sentence.
+    fn pin(&self, link: &str, joined: &Joined) -> Result<(), String>;
+}
+
+/// Connections that a link starts with: one is one congestion window and one lost segment away from
+/// standing still (`link-protocol.md`).
+const CONNECTIONS: u16 = 2;
+
+/// The most connections of a link.
+const MAX_CONNECTIONS: u16 = 16;
+
+/// How often a link looks whether it needs one more connection.
+const GROWTH_PERIOD: Duration = Duration::from_millis(250);
+
+/// A refusal by the issuer is asked about again after this: the operator may have mended it there.
+const REFUSED_WAIT: Duration = Duration::from_secs(30);
+
+/// Keeps one link up until its tasks are cancelled.
+pub struct Dialler {
+    links: Arc<Links>,
+    spec: DialSpec,
+    pin: Arc<dyn Pin>,
+    status: watch::Sender<DialStatus>,
+    config: Arc<ClientConfig>,
+    number: u64,
+    meter: Arc<Meter>,
+    tasks: Tasks,
+}
+
+/// Why an attempt ended.
+#[derive(Debug)]
+enum Failure {
+    Connect(ConnectError),
+    Handshake(HandshakeError),
+    Join(JoinError),
+    Ended(EndReason),
+    /// The peer does not know this site and there is nothing to redeem.
+    Unknown,
+    Pin(String),
+}
+
+impl Dialler {
+    /// Starts keeping a link up. Its status is told by the receiver; its counts by the meter.
+    pub fn start(
+        links: Arc<Links>,
+        spec: DialSpec,
+        pin: Arc<dyn Pin>,
+        tasks: &Tasks,
+    ) -> (watch::Receiver<DialStatus>, Arc<Meter>) {
+        let status = DialStatus {
+            state: LinkState::Connecting,
+            reason: "Connecting",
+            message: None,
+            hint: None,
+            reconnects: 0,
+        };
+        let (status, receiver) = watch::channel(status);
+        let (identity, peers, clock) = (&links.identity, &links.peers, &links.clock);
+        let config =
+            van_pki::session_client_config(identity, spec.peer, peers.clone(), clock.clone());
+        let meter: Arc<Meter> = Arc::default();
+        let dialler = Arc::new(Self {
+            links,
+            spec,
+            pin,
+            status,
+            config,
+            number: rand::random(),
+            meter: meter.clone(),
+            tasks: tasks.clone(),
+        });
+        tasks.spawn("link", async move { dialler.keep_up().await });
+        (receiver, meter)
+    }
+
+    /// The first connection, for ever; the others exist while it does.
+    async fn keep_up(self: Arc<Self>) {
+        let mut backoff = Backoff::default();
+        let mut was_up = false;
+        loop {
+            self.wait_for_winner().await;
+            if was_up {
+                self.status.send_modify(|s| s.reconnects += 1);
+            }
+            let outcome = self.attempt(0).await;
+            was_up = self.meter_was_up(&outcome);
+            if was_up {
+                backoff.reset();
+            }
+            let wait = self.tell(&outcome).unwrap_or_else(|| backoff.next());
+            debug!(van.link = %self.spec.name, ?wait, "next attempt");
+            sleep(wait).await;
+        }
+    }
+
+    fn meter_was_up(&self, outcome: &Result<EndReason, Failure>) -> bool {
+        matches!(outcome, Ok(reason) if !matches!(reason, EndReason::NoHello | EndReason::Tls(_)))
+            && self.status.borrow().state == LinkState::Connected
+    }
+
+    /// While the peer's own link to this site is the one that stays, this one rests.
+    async fn wait_for_winner(&self) {
+        while self.links.to(&self.spec.peer).iter().any(|l| l.number != self.number) {
+            if self.links.local().id < self.spec.peer {
+                return;
+            }
+            self.connected();
+            sleep(GROWTH_PERIOD).await;
+        }
+    }
+
+    /// One connection from dialling to its end.
+    async fn attempt(self: &Arc<Self>, index: u16) -> Result<EndReason, Failure> {
+        let handshake = match self.handshake().await {
+            Err(Failure::Unknown) => {
+                self.join().await?;
+                self.handshake().await?
+            }
+            other => other?,
+        };
+        let dialled = Dialled {
+            name: self.spec.name.clone(),
+            number: self.number,
+            index,
+            cost: self.spec.cost.get(),
+            meter: self.meter.clone(),
+        };
+        let dialler = self.clone();
+        let watch = self.tasks.child();
+        if index == 0 {
+            watch.spawn("link up", async move { dialler.when_up().await });
+        }
+        let worker = usize::from(index);
+        let outcome = self.links.run(worker, handshake, Some(dialled)).await;
+        watch.cancel();
+        match outcome.map_err(Failure::Ended)? {
+            EndReason::Tls(error) if PeerError::refused_as_unknown(&error) => {
+                self.join().await?;
+                // Known now: the next attempt is due at once.
+                Ok(EndReason::Closed)
+            }
+            reason => Ok(reason),
+        }
+    }
+
+    async fn handshake(&self) -> Result<Handshake, Failure> {
+        if self.links.peers.authority(&self.spec.peer).is_none() {
+            return Err(Failure::Unknown);
+        }
+        let (socket, endpoint) = connect(&self.spec.endpoints, self.spec.proxy.as_ref())
+            .await
+            .map_err(Failure::Connect)?;
+        tune(&socket);
+        let name = server_name(&endpoint, &self.spec.peer);
+        Handshake::dial(socket, self.config.clone(), name, "van/1")
+            .await
+            .map_err(Failure::Handshake)
+    }
+
+    /// Redeems the token and pins its issuer.
+    async fn join(&self) -> Result<(), Failure> {
+        let token = self.spec.token.as_ref().ok_or(Failure::Unknown)?;
+        let (socket, endpoint) = connect(&self.spec.endpoints, self.spec.proxy.as_ref())
+            .await
+            .map_err(Failure::Connect)?;
+        tune(&socket);
+        let issuer = self.spec.peer;
+        let config =
+            van_pki::join_client_config(&self.links.identity, issuer, self.links.clock.clone());
+        let name = server_name(&endpoint, &issuer);
+        let session = Handshake::dial(socket, config, name, "van-join/1")
+            .await
+            .map_err(Failure::Handshake)?;
+        let proved = van_pki::check_joiner(&session.tls().peer_chain(), self.links.now())
+            .map_err(|e| Failure::Ended(EndReason::Refused(e.to_string())))?;
+        let local = self.links.local();
+        let request = JoinRequest {
+            secret: token.secret.clone(),
+            name: local.name,
+            mode: local.mode,
+            ephemeral: local.ephemeral,
+        };
+        let admission = redeem(session, issuer, local.id, &request).await.map_err(Failure::Join)?;
+        info!(van.link = %self.spec.name, van.site = %admission.name, "token redeemed");
+        let joined = Joined { issuer, authority: proved.authority, admission };
+        self.pin.pin(&self.spec.name, &joined).map_err(Failure::Pin)
+    }
+
+    /// Waits until the link is up, says so, then keeps its further connections.
+    async fn when_up(self: Arc<Self>) {
+        let link = loop {
+            if let Some(link) = self.own_link() {
+                break link;
+            }
+            sleep(Duration::from_millis(5)).await;
+        };
+        self.connected();
+        let mut count = 1;
+        let mut congested = 0;
+        loop {
+            while count < CONNECTIONS {
+                self.clone().add_connection(count, &link);
+                count += 1;
+            }
+            sleep(GROWTH_PERIOD).await;
+            congested = if link.is_congested() { congested + 1 } else { 0 };
+            if congested >= 2 && count < MAX_CONNECTIONS {
+                self.clone().add_connection(count, &link);
+                (count, congested) = (count + 1, 0);
+            }
+        }
+    }
+
+    fn own_link(&self) -> Option<Arc<Link>> {
+        self.links
+            .all()
+            .into_iter()
+            .find(|l| l.number == self.number && l.peer.id == self.spec.peer && l.takes_flows())
+    }
+
+    fn add_connection(self: Arc<Self>, index: u16, link: &Arc<Link>) {
+        let link = Arc::downgrade(link);
+        self.tasks.clone().spawn("link connection", async move {
+            let mut backoff = Backoff::default();
+            while link.upgrade().is_some_and(|l| l.takes_flows()) {
+                let outcome = self.attempt(index).await;
+                debug!(van.link = %self.spec.name, index, ?outcome, "further connection ended");
+                sleep(backoff.next()).await;
+            }
+        });
+    }
+
+    fn connected(&self) {
+        self.status.send_if_modified(|status| {
+            let changed = status.state != LinkState::Connected;
+            (status.state, status.reason) = (LinkState::Connected, "Connected");
+            (status.message, status.hint) = (None, None);
+            changed
+        });
+        self.links.observer.changed();
+    }
+
+    /// Tells how an attempt ended; returns how long to wait where the usual wait does not fit.
+    fn tell(&self, outcome: &Result<EndReason, Failure>) -> Option<Duration> {
+        let (reason, message, hint, wait) = match outcome {
+            Ok(EndReason::WentAway(GoAwayReason::Duplicate))
+            | Ok(EndReason::PeerWentAway(GoAwayReason::Duplicate)) => return Some(GROWTH_PERIOD),
+            Ok(reason) => ended(reason),
+            Err(failure) => failure.explain(self),
+        };
+        warn!(van.link = %self.spec.name, reason, %message, "link is not up");
+        self.status.send_modify(|status| {
+            status.state = LinkState::Failed;
+            status.reason = reason;
+            status.message = Some(message);
+            status.hint = hint;
+        });
+        self.links.observer.changed();
+        wait
+    }
+}
+
+type Explanation = (&'static str, String, Option<String>, Option<Duration>);
+
+fn ended(reason: &EndReason) -> Explanation {
+    match reason {
+        EndReason::WentAway(GoAwayReason::SelfLink)
+        | EndReason::PeerWentAway(GoAwayReason::SelfLink) => self_link(),
+        EndReason::PeerWentAway(GoAwayReason::Revoked) => (
+            "Revoked",
+            "the peer has revoked this site".into(),
+            Some(new_token()),
+            Some(REFUSED_WAIT),
+        ),
+        other => ("ConnectionLost", other.to_string(), None, None),
+    }
+}
+
+fn self_link() -> Explanation {
+    let message = "the token was made by this very site".to_owned();
+    let hint = "make the token at the other site".to_owned();
+    ("SelfLink", message, Some(hint), Some(REFUSED_WAIT))
+}
+
+fn new_token() -> String {
+    "make a new token there with 'vanctl token create' and create the link again with it".into()
+}
+
+impl Failure {
+    fn explain(&self, dialler: &Dialler) -> Explanation {
+        if dialler.spec.peer == dialler.links.local().id {
+            return self_link();
+        }
+        let place = || dialler.spec.endpoints.first().map(ToString::to_string).unwrap_or_default();
+        match self {
+            Self::Connect(error) => {
+                let hint =
+                    "check that the other site runs, accepts links and can be reached from here";
+                ("Unreachable", error.to_string(), Some(hint.into()), None)
+            }
+            Self::Handshake(error) => {
+                let hint =
+                    format!("check that {} is a vand of the site that made the token", place());
+                ("HandshakeFailed", error.to_string(), Some(hint), None)
+            }
+            Self::Join(JoinError::Refused(JoinRefusal::Refused)) => {
+                ("Refused", JoinRefusal::Refused.to_string(), Some(new_token()), Some(REFUSED_WAIT))
+            }
+            Self::Join(JoinError::Refused(JoinRefusal::TooMany)) => {
+                ("TooManyAttempts", JoinRefusal::TooMany.to_string(), None, Some(REFUSED_WAIT))
+            }
+            Self::Join(error) => ("JoinFailed", error.to_string(), None, None),
+            Self::Ended(reason) => ended(reason),
+            Self::Unknown => {
+                let message =
+                    "the two sites do not know each other, and there is no token to redeem";
+                ("Refused", message.into(), Some(new_token()), Some(REFUSED_WAIT))
+            }
+            Self::Pin(error) => ("StateNotWritten", error.clone(), None, None),
+        }
+    }
+}
+
+/// What goes into SNI: the endpoint's name, for passthrough routers; an address has none, so that
+/// the site's own name stands in for it.
+fn server_name(endpoint: &HostPort, peer: &SiteId) -> ServerName<'static> {
+    let by_name = DnsName::try_from(endpoint.host().to_owned()).ok();
+    let own = || DnsName::try_from(peer.dns_name()).expect("a site's name is a DNS name");
+    ServerName::DnsName(by_name.filter(|_| endpoint.socket_addr().is_none()).unwrap_or_else(own))
+}

@@ -1,0 +1,245 @@
+//! A link: the connections between two sites that count as one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use van_model::status::{ConnectionStatus, Direction};
+use van_model::{Mode, SiteId};
+use van_mux::{GoAwayReason, Hello};
+
+use crate::connection::{Command, Handle};
+use crate::flow::NewFlow;
+use crate::meter::Meter;
+use crate::tls::TlsInfo;
+
+/// The site at the other end, as its HELLO tells and its certificate proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Who it is, by its certificate.
+    pub id: SiteId,
+    /// Which of its routers.
+    pub replica: u16,
+    /// New at each of its starts.
+    pub instance: u64,
+    /// Its name.
+    pub name: String,
+    /// Interior or edge.
+    pub mode: Mode,
+    /// Whether it is forgotten a day after its last link.
+    pub ephemeral: bool,
+    /// Its software's version.
+    pub software: String,
+}
+
+impl Peer {
+    pub(crate) fn new(hello: &Hello) -> Self {
+        Self {
+            id: hello.site,
+            replica: hello.replica,
+            instance: hello.instance,
+            name: hello.name.clone(),
+            mode: hello.mode(),
+            ephemeral: hello.ephemeral,
+            software: hello.software.clone(),
+        }
+    }
+}
+
+/// One connection of a link, as others see it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) handle: Handle,
+    pub(crate) index: u16,
+    pub(crate) tls: TlsInfo,
+    pub(crate) local: String,
+    pub(crate) remote: String,
+    pub(crate) since: Timestamp,
+}
+
+/// A link that is up, or was.
+#[derive(Debug)]
+pub struct Link {
+    /// Its name at the dialler.
+    pub name: String,
+    /// The other end.
+    pub peer: Peer,
+    /// Who dialled.
+    pub direction: Direction,
+    /// The cost that both ends use.
+    pub cost: u16,
+    /// Since when it is up.
+    pub since: Timestamp,
+    /// Bytes and flows over it.
+    pub meter: Arc<Meter>,
+    pub(crate) number: u64,
+    pub(crate) members: ArcSwap<Vec<Arc<Member>>>,
+    round_trip_ns: AtomicU64,
+    leaf_not_after: AtomicU64,
+    going_away: AtomicBool,
+}
+
+/// What a link is made of, beside its peer.
+pub(crate) struct Making {
+    pub(crate) name: String,
+    pub(crate) direction: Direction,
+    pub(crate) cost: u16,
+    pub(crate) number: u64,
+    pub(crate) since: Timestamp,
+    pub(crate) meter: Arc<Meter>,
+}
+
+impl Link {
+    pub(crate) fn new(peer: Peer, making: Making) -> Self {
+        let Making { name, direction, cost, number, since, meter } = making;
+        Self {
+            name,
+            peer,
+            direction,
+            cost,
+            since,
+            meter,
+            number,
+            members: ArcSwap::default(),
+            round_trip_ns: AtomicU64::new(0),
+            leaf_not_after: AtomicU64::new(0),
+            going_away: AtomicBool::new(false),
+        }
+    }
+
+    /// Hands a client's flow to the connection with the least to do; gives it back when none
+    /// takes flows.
+    pub fn open(&self, mut flow: Box<NewFlow>) -> Result<(), Box<NewFlow>> {
+        if self.going_away.load(Ordering::Relaxed) {
+            return Err(flow);
+        }
+        let members = self.members.load();
+        let mut order: Vec<&Arc<Member>> = members.iter().collect();
+        order.sort_by_key(|m| (m.handle.load.queued.get(), m.handle.load.flows.get()));
+        for member in order {
+            match member.handle.commands.try_send(Command::Open(flow)) {
+                Ok(()) => return Ok(()),
+                Err(
+                    mpsc::error::TrySendError::Full(Command::Open(back))
+                    | mpsc::error::TrySendError::Closed(Command::Open(back)),
+                ) => flow = back,
+                Err(_) => unreachable!("a command comes back as it was sent"),
+            }
+        }
+        Err(flow)
+    }
+
+    /// Sends a link-state message. Returns whether a connection took it.
+    pub fn send_route(&self, message: &Arc<[u8]>) -> bool {
+        self.members
+            .load()
+            .iter()
+            .any(|m| m.handle.commands.try_send(Command::Route(message.clone())).is_ok())
+    }
+
+    /// Measures a round trip; `None` where the link ended or does not answer within `patience`.
+    pub async fn ping(&self, patience: Duration) -> Option<Duration> {
+        let (sender, answer) = oneshot::channel();
+        let member = self.members.load().first().cloned()?;
+        member.handle.commands.send(Command::Ping(sender)).await.ok()?;
+        tokio::time::timeout(patience, answer).await.ok()?.ok()
+    }
+
+    /// Takes no new flows and closes once the open ones have ended, at the latest after `grace`.
+    pub fn go_away(&self, reason: GoAwayReason, grace: Duration) {
+        self.going_away.store(true, Ordering::Relaxed);
+        for member in self.members.load().iter() {
+            // A full queue means that the connection is stuck; it then dies by its silence.
+            let _ = member.handle.commands.try_send(Command::GoAway(reason, grace));
+        }
+    }
+
+    /// Whether new flows may take it.
+    pub fn takes_flows(&self) -> bool {
+        !self.going_away.load(Ordering::Relaxed) && !self.members.load().is_empty()
+    }
+
+    pub(crate) fn mark_going_away(&self) {
+        self.going_away.store(true, Ordering::Relaxed);
+    }
+
+    /// The last round-trip time.
+    pub fn round_trip(&self) -> Option<Duration> {
+        Some(self.round_trip_ns.load(Ordering::Relaxed))
+            .filter(|ns| *ns > 0)
+            .map(Duration::from_nanos)
+    }
+
+    pub(crate) fn set_round_trip(&self, sample: Duration) {
+        self.round_trip_ns.store(sample.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// When the peer's present certificate expires.
+    pub fn certificate_expires(&self) -> Option<Timestamp> {
+        let seconds = self.leaf_not_after.load(Ordering::Relaxed);
+        Timestamp::from_second(i64::try_from(seconds).ok()?).ok().filter(|_| seconds > 0)
+    }
+
+    pub(crate) fn set_certificate_expires(&self, time: Timestamp) {
+        let seconds = u64::try_from(time.as_second()).unwrap_or(0);
+        self.leaf_not_after.fetch_max(seconds, Ordering::Relaxed);
+    }
+
+    /// Its connections.
+    pub fn connections(&self) -> Vec<ConnectionStatus> {
+        let members = self.members.load();
+        let mut list: Vec<_> = members.iter().map(|m| m.status()).collect();
+        list.sort_by_key(|c| c.index);
+        list
+    }
+
+    /// Where the other end is.
+    pub fn remote(&self) -> Option<String> {
+        self.members.load().first().map(|m| m.remote.clone())
+    }
+
+    /// Connections whose send queue stands.
+    pub(crate) fn is_congested(&self) -> bool {
+        let members = self.members.load();
+        let flows: u64 = members.iter().map(|m| m.handle.load.flows.get()).sum();
+        flows > members.len() as u64
+            && members.iter().all(|m| m.handle.load.queued.get() >= 64 * 1024)
+    }
+
+    pub(crate) fn add(&self, member: &Arc<Member>) {
+        self.members.rcu(|members| {
+            let mut members = Vec::clone(members);
+            members.push(member.clone());
+            members
+        });
+    }
+
+    /// Takes a connection out; returns how many are left.
+    pub(crate) fn remove(&self, member: &Arc<Member>) -> usize {
+        self.members.rcu(|members| {
+            let mut members = Vec::clone(members);
+            members.retain(|m| !Arc::ptr_eq(m, member));
+            members
+        });
+        self.members.load().len()
+    }
+}
+
+impl Member {
+    fn status(&self) -> ConnectionStatus {
+        ConnectionStatus {
+            index: self.index,
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+            tls: "1.3".into(),
+            cipher: self.tls.cipher.clone(),
+            key_exchange: self.tls.key_exchange.clone(),
+            resumed: self.tls.resumed,
+            since: self.since,
+            flows_open: self.handle.load.flows.get(),
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! All links of a site: who is connected, and which connection belongs to which link.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
+use tracing::info;
+use van_model::status::Direction;
+use van_model::{Mode, SiteId};
+use van_mux::{Budget, Config, GoAwayReason, Hello, Open, ResetCode, Session, Side, VERSION};
+use van_pki::{Identity, PeerIdentity, Peers, TimeProvider};
+
+use crate::connection::{Connection, EndReason, Handle};
+use crate::establish::Handshake;
+use crate::flow::Connected;
+use crate::join::{Admission, JoinRefusal, JoinRequest};
+use crate::link::{Link, Making, Member, Peer};
+use crate::meter::Meter;
+use crate::tls::TlsInfo;
+use crate::workers::Workers;
+
+/// Reaches workloads for flows that come over links.
+pub trait Egress: Send + Sync {
+    /// Connects to a target of the address that is asked for.
+    fn connect(
+        &self,
+        open: Open,
+        from: Arc<Link>,
+    ) -> BoxFuture<'static, Result<Connected, ResetCode>>;
+}
+
+/// Is told what happens to links. Must not block.
+pub trait Observer: Send + Sync {
+    /// A link can carry flows.
+    fn link_up(&self, link: &Arc<Link>);
+    /// The last connection of a link ended.
+    fn link_down(&self, link: &Arc<Link>, reason: &EndReason);
+    /// A link-state message came.
+    fn route(&self, link: &Arc<Link>, message: Vec<u8>);
+    /// A site that is not pinned shows a token's secret.
+    fn join(&self, joiner: &PeerIdentity, request: &JoinRequest) -> Result<Admission, JoinRefusal>;
+    /// Somebody was refused at the link port.
+    fn refused(&self, remote: SocketAddr, why: &str);
+    /// Something that status shows has changed.
+    fn changed(&self);
+}
+
+/// Who this site says it is.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// The site's id.
+    pub id: SiteId,
+    /// New at each start.
+    pub instance: u64,
+    /// The site's name.
+    pub name: String,
+    /// Interior or edge.
+    pub mode: Mode,
+    /// Whether peers forget it a day after its last link.
+    pub ephemeral: bool,
+    /// The software's version.
+    pub software: String,
+    /// The most streams that a peer may have open.
+    pub max_streams: u32,
+    /// The largest window of a flow in bytes.
+    pub flow_window_max: u32,
+}
+
+/// What links are made with.
+pub struct LinksConfig {
+    /// Who this site is.
+    pub local: Local,
+    /// Its certificates.
+    pub identity: Arc<Identity>,
+    /// Whom it trusts.
+    pub peers: Arc<dyn Peers>,
+    /// The clock of certificates.
+    pub clock: Arc<dyn TimeProvider>,
+    /// The data plane.
+    pub workers: Arc<Workers>,
+    /// Memory for windows, in bytes, over all links.
+    pub budget: Arc<Budget>,
+    /// Where flows go.
+    pub egress: Arc<dyn Egress>,
+    /// Who is told.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Bytes that each direction of a new stream may send before any CREDIT.
+const INITIAL_CREDIT: u32 = 64 * 1024;
+
+/// All links of a site.
+pub struct Links {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) peers: Arc<dyn Peers>,
+    pub(crate) clock: Arc<dyn TimeProvider>,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) observer: Arc<dyn Observer>,
+    budget: Arc<Budget>,
+    egress: Arc<dyn Egress>,
+    local: RwLock<Local>,
+    table: Mutex<BTreeMap<Key, Arc<Link>>>,
+}
+
+/// A link's place in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    peer: SiteId,
+    replica: u16,
+    outgoing: bool,
+    number: u64,
+}
+
+/// What is known of a connection before HELLO.
+pub(crate) struct Context {
+    pub(crate) identity: PeerIdentity,
+    pub(crate) tls: TlsInfo,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) dialled: Option<Dialled>,
+}
+
+/// What the dialler knows beforehand.
+#[derive(Clone)]
+pub(crate) struct Dialled {
+    pub(crate) name: String,
+    pub(crate) number: u64,
+    pub(crate) index: u16,
+    pub(crate) cost: u16,
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// A connection's place in its link; what the connection's task calls.
+pub(crate) struct Registered {
+    links: Arc<Links>,
+    link: Arc<Link>,
+    member: Arc<Member>,
+    key: Key,
+}
+
+impl Links {
+    /// Makes an empty table.
+    pub fn new(config: LinksConfig) -> Arc<Self> {
+        let LinksConfig { local, identity, peers, clock, workers, budget, egress, observer } =
+            config;
+        Arc::new(Self {
+            identity,
+            peers,
+            clock,
+            workers,
+            observer,
+            budget,
+            egress,
+            local: RwLock::new(local),
+            table: Mutex::default(),
+        })
+    }
+
+    /// Who this site says it is.
+    pub fn local(&self) -> Local {
+        self.local.read().clone()
+    }
+
+    /// Changes what later connections say of this site.
+    pub fn set_local(&self, change: impl FnOnce(&mut Local)) {
+        change(&mut self.local.write());
+    }
+
+    /// The links that are up.
+    pub fn all(&self) -> Vec<Arc<Link>> {
+        self.table.lock().values().cloned().collect()
+    }
+
+    /// The links to a site that take flows.
+    pub fn to(&self, peer: &SiteId) -> Vec<Arc<Link>> {
+        let table = self.table.lock();
+        table.values().filter(|l| l.peer.id == *peer && l.takes_flows()).cloned().collect()
+    }
+
+    /// Closes all links to a site.
+    pub fn close_peer(&self, peer: &SiteId, reason: GoAwayReason, grace: Duration) {
+        for link in self.all().iter().filter(|l| l.peer.id == *peer) {
+            link.go_away(reason, grace);
+        }
+    }
+
+    /// Closes all links: no new flows, the open ones may end within `grace`.
+    pub fn close_all(&self, grace: Duration) {
+        for link in self.all() {
+            link.go_away(GoAwayReason::Shutdown, grace);
+        }
+    }
+
+    /// Now, by the clock of certificates.
+    pub(crate) fn now(&self) -> Timestamp {
+        let seconds = self.clock.current_time().map_or(0, |t| t.as_secs());
+        Timestamp::from_second(i64::try_from(seconds).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Runs a connection on a worker until it ends.
+    pub(crate) async fn run(
+        self: &Arc<Self>,
+        worker: usize,
+        handshake: Handshake,
+        dialled: Option<Dialled>,
+    ) -> Result<EndReason, EndReason> {
+        let chain = handshake.tls().peer_chain();
+        let identity = van_pki::check_peer(&chain, &*self.peers, self.now())
+            .map_err(|e| EndReason::Refused(e.to_string()))?;
+        let (local, remote) = handshake.addresses()?;
+        let context = Context { identity, tls: handshake.tls().info(), local, remote, dialled };
+        let side = if context.dialled.is_some() { Side::Dialler } else { Side::Acceptor };
+        let hello = self.hello(context.dialled.as_ref());
+        let window_max = self.local.read().flow_window_max;
+        let config = Config { window_max, ..Config::new(self.budget.clone()) };
+        let established = handshake.into_established()?;
+        let links = self.clone();
+        let tasks = self.workers.get(worker).clone();
+        let (done, ended) = tokio::sync::oneshot::channel();
+        tasks.clone().spawn_to_end("connection", async move {
+            let now = std::time::Instant::now();
+            let session = Session::new(now, side, hello, &config);
+            let register = Box::new(move |hello: &Hello, handle: &Handle| {
+                links.register(context, hello, handle)
+            });
+            let reason = match Connection::new(established, session, register, tasks) {
+                Ok(connection) => connection.run().await,
+                Err(error) => error.into(),
+            };
+            // The one who waits may have been cancelled.
+            let _ = done.send(reason);
+        });
+        Ok(ended.await.unwrap_or(EndReason::Closed))
+    }
+
+    fn hello(&self, dialled: Option<&Dialled>) -> Hello {
+        let local = self.local.read().clone();
+        Hello {
+            version_min: VERSION,
+            version_max: VERSION,
+            site: local.id,
+            replica: 0,
+            instance: local.instance,
+            name: local.name,
+            edge: local.mode == Mode::Edge,
+            ephemeral: local.ephemeral,
+            software: local.software,
+            link: dialled.map_or(0, |d| d.number),
+            cost: dialled.map_or(1, |d| d.cost),
+            connection: dialled.map_or(0, |d| d.index),
+            initial_credit: INITIAL_CREDIT,
+            max_streams: local.max_streams,
+            capabilities: Vec::new(),
+            link_name: dialled.map(|d| d.name.clone()),
+        }
+    }
+
+    /// Finds or makes the link that a connection belongs to, by its peer's HELLO.
+    fn register(
+        self: &Arc<Self>,
+        context: Context,
+        hello: &Hello,
+        handle: &Handle,
+    ) -> Result<Registered, GoAwayReason> {
+        let own = self.local.read().id;
+        if hello.site != context.identity.id {
+            return Err(GoAwayReason::Protocol);
+        }
+        if hello.site == own {
+            return Err(GoAwayReason::SelfLink);
+        }
+        let outgoing = context.dialled.is_some();
+        let number = context.dialled.as_ref().map_or(hello.link, |d| d.number);
+        let key = Key { peer: hello.site, replica: hello.replica, outgoing, number };
+        let member = Arc::new(Member {
+            handle: handle.clone(),
+            index: context.dialled.as_ref().map_or(hello.connection, |d| d.index),
+            tls: context.tls,
+            local: context.local.to_string(),
+            remote: context.remote.to_string(),
+            since: self.now(),
+        });
+        let mut table = self.table.lock();
+        self.resolve_duplicates(&table, own, key)?;
+        let known = table.get(&key).filter(|l| l.peer.instance == hello.instance).cloned();
+        let is_new = known.is_none();
+        let link = known.unwrap_or_else(|| {
+            let making = match context.dialled {
+                Some(d) => Making {
+                    name: d.name,
+                    direction: Direction::Outgoing,
+                    cost: d.cost,
+                    number,
+                    since: self.now(),
+                    meter: d.meter,
+                },
+                None => Making {
+                    name: hello.link_name.clone().unwrap_or_else(|| hello.name.clone()),
+                    direction: Direction::Incoming,
+                    cost: hello.cost,
+                    number,
+                    since: self.now(),
+                    meter: Arc::default(),
+                },
+            };
+            Arc::new(Link::new(Peer::new(hello), making))
+        });
+        link.set_certificate_expires(context.identity.leaf_not_after);
+        link.add(&member);
+        let replaced = if is_new { table.insert(key, link.clone()) } else { None };
+        drop(table);
+        if let Some(stale) = replaced {
+            // The peer has restarted: its old connections are dead, whatever TCP thinks.
+            stale.go_away(GoAwayReason::Shutdown, Duration::ZERO);
+        }
+        if is_new {
+            info!(van.link = %link.name, van.site = %link.peer.name, id = %link.peer.id, "link is up");
+            self.observer.link_up(&link);
+        }
+        self.observer.changed();
+        Ok(Registered { links: self.clone(), link, member, key })
+    }
+
+    /// Two sites that dial each other keep the link whose dialler has the lower id.
+    fn resolve_duplicates(
+        &self,
+        table: &BTreeMap<Key, Arc<Link>>,
+        own: SiteId,
+        new: Key,
+    ) -> Result<(), GoAwayReason> {
+        let new_wins = if new.outgoing { own < new.peer } else { new.peer < own };
+        let opposite = table.iter().filter(|(key, link)| {
+            key.peer == new.peer
+                && key.replica == new.replica
+                && key.outgoing != new.outgoing
+                && link.takes_flows()
+        });
+        for (_, link) in opposite {
+            if !new_wins {
+                return Err(GoAwayReason::Duplicate);
+            }
+            // Flows that are open on the other link may end there.
+            link.go_away(GoAwayReason::Duplicate, DUPLICATE_GRACE);
+        }
+        Ok(())
+    }
+}
+
+/// Time for the flows of a link that another replaces.
+const DUPLICATE_GRACE: Duration = Duration::from_secs(3600);
+
+impl Registered {
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.link.meter
+    }
+
+    pub(crate) fn connect(&self, open: Open) -> BoxFuture<'static, Result<Connected, ResetCode>> {
+        self.links.egress.connect(open, self.link.clone())
+    }
+
+    pub(crate) fn route(&self, message: Vec<u8>) {
+        self.links.observer.route(&self.link, message);
+    }
+
+    pub(crate) fn round_trip(&self, sample: Duration) {
+        self.link.set_round_trip(sample);
+    }
+
+    pub(crate) fn going_away(&self, reason: GoAwayReason) {
+        info!(van.link = %self.link.name, van.site = %self.link.peer.name, %reason, "peer ends the link");
+        self.link.mark_going_away();
+        self.links.observer.changed();
+    }
+
+    /// Takes the connection out of its link, and the link out of the table with its last one.
+    pub(crate) fn ended(self, reason: &EndReason) {
+        let Self { links, link, member, key } = self;
+        let mut table = links.table.lock();
+        let last = link.remove(&member) == 0;
+        let present = table.get(&key).is_some_and(|l| Arc::ptr_eq(l, &link));
+        if last && present {
+            table.remove(&key);
+        }
+        drop(table);
+        if last {
+            info!(van.link = %link.name, van.site = %link.peer.name, %reason, "link is down");
+            links.observer.link_down(&link, reason);
+        }
+        links.observer.changed();
+    }
+}

@@ -1,0 +1,104 @@
+//! What is counted, without locks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use van_model::status::Quantiles;
+
+/// One number that rises and falls.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Takes away; never below what was added by the caller.
+    pub fn sub(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    /// Sets.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// The present value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts of flows: of a service, a listener, a connector or a link.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// Flows open now.
+    pub open: Count,
+    /// Flows since the start.
+    pub total: Count,
+    /// Bytes sent into the network.
+    pub sent: Count,
+    /// Bytes received from the network.
+    pub received: Count,
+    /// Flows that found no target or were broken.
+    pub errors: Count,
+    /// Times to reach a target.
+    pub connect: Histogram,
+}
+
+/// Buckets of a [`Histogram`]: four for each doubling from 1 µs to about 18 minutes.
+const BUCKETS: usize = 120;
+
+/// Durations in buckets that grow by a quarter of a doubling, so that a quantile is off by at most
+/// 19 %.
+#[derive(Debug)]
+pub struct Histogram([AtomicU64; BUCKETS]);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl Histogram {
+    /// Counts one duration.
+    pub fn record(&self, duration: Duration) {
+        let us = duration.as_micros().max(1) as f64;
+        let bucket = ((us.log2() * 4.0) as usize).min(BUCKETS - 1);
+        self.0[bucket].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The median and the 99th percentile; `None` while nothing was counted.
+    pub fn quantiles(&self) -> Option<Quantiles> {
+        let counts: Vec<u64> = self.0.iter().map(|c| c.load(Ordering::Relaxed)).collect();
+        let total: u64 = counts.iter().sum();
+        let at = |share: f64| {
+            let mut left = (total as f64 * share).ceil() as u64;
+            let bucket = counts.iter().position(|count| {
+                let here = left <= *count;
+                left = left.saturating_sub(*count);
+                here
+            });
+            2f64.powf((bucket.unwrap_or(BUCKETS) as f64 + 0.5) / 4.0) / 1000.0
+        };
+        (total > 0).then(|| Quantiles { p50: at(0.5), p99: at(0.99) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_close() {
+        let histogram = Histogram::default();
+        assert_eq!(histogram.quantiles(), None);
+        for ms in 1..=100 {
+            histogram.record(Duration::from_millis(ms));
+        }
+        let q = histogram.quantiles().unwrap();
+        assert!((40.0..60.0).contains(&q.p50) && (80.0..120.0).contains(&q.p99), "{q:?}");
+    }
+}

@@ -1,0 +1,74 @@
+//! The data plane's threads, each with a runtime of its own.
+//!
+//! A connection and all its flows live on one worker: no locks and no hand-over on a byte's way.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::runtime::Builder;
+use tokio_util::sync::CancellationToken;
+
+use crate::tasks::Tasks;
+
+/// Polls of tasks between two looks at the sockets. A connection's poll moves up to some hundred
+/// KiB, so that a small message must not wait for more than one of them (`performance.md`, "the
+/// tokio trap").
+const EVENT_INTERVAL: u32 = 1;
+
+/// More threads than this gain nothing that was measured.
+const MAX_WORKERS: usize = 16;
+
+/// The data plane's threads.
+#[derive(Debug)]
+pub struct Workers {
+    tasks: Vec<Tasks>,
+    threads: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+    next: AtomicUsize,
+}
+
+impl Workers {
+    /// Starts one worker for each processor, or `count` of them.
+    pub fn start(count: Option<usize>) -> io::Result<Self> {
+        let cores = || std::thread::available_parallelism().map_or(2, usize::from);
+        let count = count.unwrap_or_else(cores).clamp(1, MAX_WORKERS);
+        let stop = CancellationToken::new();
+        let (mut tasks, mut threads) = (Vec::new(), Vec::new());
+        for index in 0..count {
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .event_interval(EVENT_INTERVAL)
+                .build()?;
+            tasks.push(Tasks::new(runtime.handle().clone(), stop.child_token()));
+            let stop = stop.clone();
+            let body = move || runtime.block_on(stop.cancelled());
+            threads.push(std::thread::Builder::new().name(format!("data-{index}")).spawn(body)?);
+        }
+        Ok(Self { tasks, threads, stop, next: AtomicUsize::new(0) })
+    }
+
+    /// How many there are, at least 1.
+    pub fn count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// The worker of this number; numbers wrap around.
+    pub fn get(&self, index: usize) -> &Tasks {
+        &self.tasks[index % self.tasks.len()]
+    }
+
+    /// The workers in turn.
+    pub fn next(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed) % self.tasks.len()
+    }
+
+    /// Ends all tasks and threads; returns when they have ended.
+    pub fn stop(mut self) {
+        self.stop.cancel();
+        for thread in self.threads.drain(..) {
+            // A worker that panicked has been reported by its task.
+            let _ = thread.join();
+        }
+    }
+}
