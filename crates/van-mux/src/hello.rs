@@ -52,7 +52,7 @@ pub struct Hello {
     /// The connection's number within its link.
     #[n(11)]
     pub connection: u16,
-    /// Bytes that the peer may send on each new stream before any CREDIT.
+    /// Bytes that the peer may send on each new stream before any CREDIT, 1 to 1 GiB.
     #[n(12)]
     pub initial_credit: u32,
     /// Streams that the peer may have open.
@@ -96,6 +96,10 @@ impl Hello {
         }
         if hello.capabilities.len() > 64 || hello.capabilities.iter().any(|c| c.len() > 64) {
             return Err(bad("too many capabilities"));
+        }
+        if hello.initial_credit == 0 {
+            // No stream to this peer could ever send.
+            return Err(bad("the initial credit is 0"));
         }
         if hello.initial_credit > 1 << 30 {
             return Err(bad("the initial credit is above 1 GiB"));

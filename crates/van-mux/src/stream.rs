@@ -130,3 +130,34 @@ impl Hasher for IdHasher {
 
 /// Streams by id; never iterated, so that its order can't matter.
 pub(crate) type StreamMap = HashMap<StreamId, Stream, BuildHasherDefault<IdHasher>>;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::window::{Budget, WindowLimits};
+
+    #[test]
+    fn only_a_source_that_had_nothing_has_rested() {
+        let start = Instant::now();
+        let process: Arc<Budget> = Budget::new(0);
+        let limits = WindowLimits { initial: 1, max: 1, session_left: 0, process, taken: 0 };
+        let window = ReceiveWindow::new(start, &limits);
+        let mut stream =
+            Stream::new(start, Phase::Open, Class::Interactive, window, 4 * INTERACTIVE_BYTES);
+        stream.wake(start);
+        assert_eq!(stream.class(), Class::Interactive);
+        stream.sent(INTERACTIVE_BYTES);
+        assert_eq!(stream.class(), Class::Bulk);
+        // It waited long for its turn, and was told again that it has something.
+        stream.wake(start + REST * 100);
+        assert_eq!(stream.class(), Class::Bulk);
+        stream.block(start + REST * 100);
+        stream.wake(start + REST * 101 - Duration::from_micros(1));
+        assert_eq!(stream.class(), Class::Bulk, "too short a rest");
+        stream.block(start + REST * 102);
+        stream.wake(start + REST * 103);
+        assert_eq!(stream.class(), Class::Interactive);
+    }
+}

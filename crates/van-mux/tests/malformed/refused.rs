@@ -68,6 +68,11 @@ fn before_hello() {
                 Malformed(Hello, "the initial credit is above 1 GiB"),
             ),
             (
+                "no credit",
+                changed(|h| h.initial_credit = 0),
+                Malformed(Hello, "the initial credit is 0"),
+            ),
+            (
                 "no common version",
                 changed(|h| (h.version_min, h.version_max) = (2, 9)),
                 ProtocolError::Version { ours: "1".into(), theirs: "2 to 9".into() },

@@ -56,7 +56,7 @@ fn half(rng: &mut Rng) -> Half {
 fn run(seed: u64) {
     let mut rng = Rng::new(seed);
     let mut network = Network::new(rng.within(0, 100), 1_000_000 << rng.within(0, 8));
-    network.chunk = 1 << rng.within(2, 17);
+    network.chunk = 1 << rng.within(5, 17);
     network.unsent = 1 << rng.within(0, 18);
     let mut world = World::new(network, seed);
     world.batch = 1 << rng.within(0, 18);
