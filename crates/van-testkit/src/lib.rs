@@ -1,1 +1,33 @@
-//! van-testkit
+//! What process-level tests are made of: real daemons ([`Vand`], [`Exporter`]), the real client
+//! ([`Vanctl`]), workloads ([`Echo`], [`PatternServer`], [`Silent`]) and waits ([`wait_until`]).
+//!
+//! Everything here fails by panicking, with a message that says what was waited for and what the
+//! process said meanwhile: a test has nobody to hand an error to.
+//!
+//! Invariants: every wait has a deadline; every process is ended by its own id; no process inherits
+//! the environment of the one who runs the tests.
+
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
+mod binary;
+mod client;
+mod daemon;
+mod echo;
+mod exporter;
+mod net;
+mod pattern;
+mod process;
+mod silent;
+mod wait;
+
+pub use binary::{vanctl_binary, vand_binary};
+pub use client::{Ran, Vanctl};
+pub use daemon::{Limits, Vand};
+pub use echo::{Echo, echo_lines, echoes};
+pub use exporter::Exporter;
+pub use net::{free_port, is_refused};
+pub use pattern::{FlowEnd, PatternServer, pattern_flow};
+pub use process::{Process, run};
+pub use silent::Silent;
+pub use tempfile::TempDir;
+pub use wait::{DEADLINE, temp_dir, wait_until};
