@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Runs every check and test. The last line counts them: `N passed, N failed`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+log=$CARGO_TARGET_DIR/test.log
+passed=0
+failed=0
+troubles=()
+
+# need COMMAND PACKAGE: installs what the build or the tests call.
+missing=()
+need() {
+    command -v "$1" >/dev/null || missing+=("$2")
+}
+
+install_missing() {
+    ((${#missing[@]} == 0)) && return
+    if ((EUID != 0)); then
+        echo "missing: ${missing[*]}; as root: apt-get install ${missing[*]}" >&2
+        return 1
+    fi
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+# check NAME COMMAND…: a check that counts as one test.
+check() {
+    local name=$1 start=$SECONDS
+    shift
+    echo "== $name"
+    if "$@"; then
+        passed=$((passed + 1))
+        echo "== $name: passed in $((SECONDS - start)) s"
+    else
+        failed=$((failed + 1))
+        troubles+=("$name")
+        echo "== $name: FAILED after $((SECONDS - start)) s"
+    fi
+}
+
+# All suites in one run, so that everything is built once and with the same features.
+tests() {
+    local status=0 results suites
+    cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || status=$?
+    read -r good bad ignored results < <(awk '
+        /^test result: / { good += $4; bad += $6; ignored += $8; results += 1 }
+        END { print good + 0, bad + 0, ignored + 0, results + 0 }' "$log")
+    passed=$((passed + good))
+    failed=$((failed + bad))
+    ((bad > 0)) && troubles+=("$(grep -E '^test .* \.\.\. FAILED$' "$log" | sed 's/ \.\.\. FAILED//' | paste -sd ',')")
+    suites=$(grep -cE '^ +(Running|Doc-tests) ' "$log" || true)
+    if ((suites != results)); then
+        failed=$((failed + suites - results))
+        troubles+=("$((suites - results)) suites that did not come to their end")
+    fi
+    if ((ignored > 0)); then
+        failed=$((failed + ignored))
+        troubles+=("$ignored ignored tests: a test that can't run has to fail and say what it needs")
+    fi
+    # Whatever else went wrong, most likely something that did not compile.
+    if ((status != 0 && failed == 0)); then
+        failed=1
+        troubles+=("cargo test, with status $status")
+    fi
+}
+
+need cc gcc         # aws-lc and jemalloc are compiled
+need make make      # jemalloc's own build
+need unshare util-linux # a file system of its own for the daemon whose disk is full
+install_missing
+if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
+    rustup component add rustfmt clippy
+fi
+mkdir -p "$CARGO_TARGET_DIR"
+
+check "form (cargo fmt)" cargo fmt --all --check
+check "lints (cargo clippy)" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+check "dependencies (cargo deny)" scripts/deny.sh
+check "build" cargo build --workspace --all-targets --locked
+tests
+check "demo" scripts/test-demo.sh
+
+for trouble in "${troubles[@]}"; do
+    echo "failed: $trouble"
+done
+echo "$passed passed, $failed failed"
+((failed == 0))
