@@ -1,7 +1,7 @@
 //! The layers of the workspace: a crate uses only lower ones, and the pure ones know no runtime,
 //! socket, file or clock.
 
-#![allow(clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! What process-level tests are made of: real daemons ([`Vand`], [`Exporter`]), the real client
+//! What process-level tests are made of: real daemons ([`Vand`], [`Sites`], [`Exporter`]), the real client
 //! ([`Vanctl`]), workloads ([`Echo`], [`PatternServer`], [`Silent`]) and waits ([`wait_until`]).
 //!
 //! Everything here fails by panicking, with a message that says what was waited for and what the
@@ -18,6 +18,7 @@ mod net;
 mod pattern;
 mod process;
 mod silent;
+mod sites;
 mod wait;
 
 pub use binary::{vanctl_binary, vand_binary};
@@ -29,5 +30,6 @@ pub use net::{free_port, is_refused};
 pub use pattern::{FlowEnd, PatternServer, pattern_flow};
 pub use process::{Process, run};
 pub use silent::Silent;
+pub use sites::Sites;
 pub use tempfile::TempDir;
 pub use wait::{DEADLINE, temp_dir, wait_until};

@@ -1,0 +1,171 @@
+//! Faults: what dies, what is full, what never answers.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
+use nix::sys::socket::{setsockopt, sockopt::Linger};
+use van_testkit::{
+    DEADLINE, Echo, Limits, Silent, Sites, Vand, echo_lines, echoes, free_port, is_refused,
+    temp_dir, wait_until,
+};
+
+#[test]
+fn a_taken_port_is_told() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let dir = temp_dir();
+    let accept = format!("[site]\nname = \"x\"\n[accept]\nlisten = [\"127.0.0.1:{port}\"]\n");
+    let (status, log) = Vand::refused(dir.path(), &accept);
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains(&port.to_string()) && log.contains("in use"), "{log}");
+
+    let dir = temp_dir();
+    let vand = Vand::start(dir.path(), "[site]\nname = \"x\"\n");
+    let ran = vand.ctl(&format!("listener create l 127.0.0.1:{port} --wait 1s"));
+    assert!([1, 6].contains(&ran.status), "{ran:?}");
+    assert!(ran.stderr.contains("in use"), "{ran:?}");
+}
+
+#[test]
+fn out_of_descriptors_accepting_pauses_and_recovers() {
+    let (dir, echo, port) = (temp_dir(), Echo::start(), free_port());
+    let toml = format!(
+        "[site]\nname = \"x\"\n[[listener]]\nname = \"echo\"\nbind = \"127.0.0.1:{port}\"\n\
+         [[connector]]\nname = \"echo\"\ntarget = \"127.0.0.1:{}\"\n",
+        echo.port()
+    );
+    let limits = Limits { descriptors: Some(128), ..Limits::default() };
+    let vand = Vand::start_limited(dir.path(), &toml, limits);
+    wait_until(DEADLINE, "the service was there", || echoes(port));
+    let open = || vand.get("/v1/status").unwrap().1["flows_open"].as_u64().unwrap();
+
+    let clients: Vec<_> =
+        (0..200).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    wait_until(DEADLINE, "many flows were open", || open() >= 20);
+    for _ in 0..20 {
+        let _answers = vand.ctl("status").ok();
+    }
+    drop(clients);
+    wait_until(DEADLINE, "the service was there again", || echoes(port));
+    wait_until(DEADLINE, "the flows were gone", || open() == 0);
+    for _ in 0..50 {
+        echo_lines(port, 2).unwrap();
+    }
+    let lines = vand.log().lines().filter(|line| line.contains("descriptor")).count();
+    assert!(lines < 60, "{lines} lines in the log about one shortage");
+}
+
+#[test]
+fn a_workload_that_never_answers_holds_nobody_up() {
+    let (silent, echo) = (Silent::start(), Echo::start());
+    let sites = Sites::start("");
+    let (mut laptop, port) = sites.service(silent.port());
+    let other = free_port();
+    laptop.ctl(&format!("expose 127.0.0.1:{} --address echo", echo.port())).ok();
+    sites.public.ctl(&format!("listener create echo 127.0.0.1:{other}")).ok();
+    wait_until(DEADLINE, "the service was there", || echoes(other));
+
+    // Each sends more than the daemons and the kernel hold, so that all of it stands.
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let mut sent = 0;
+            let chunk = [7; 64 * 1024];
+            while sent < 64 << 20 {
+                match (&stream).write(&chunk) {
+                    Ok(n) => sent += n,
+                    Err(_) => break,
+                }
+            }
+            stream
+        })
+        .collect();
+    wait_until(DEADLINE, "the workload held them", || silent.held() >= 20);
+    for _ in 0..20 {
+        echo_lines(other, 20).unwrap();
+    }
+
+    // Clients that vanish leave nothing behind at either site.
+    for client in &clients {
+        let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        setsockopt(client, Linger, &linger).unwrap();
+    }
+    drop(clients);
+    let open = |vand: &Vand| vand.get("/v1/status").unwrap().1["flows_open"].as_u64().unwrap();
+    wait_until(DEADLINE, "the flows were gone", || open(&sites.public) == 0 && open(&laptop) == 0);
+    assert!(laptop.terminate(DEADLINE).success());
+}
+
+#[test]
+fn asked_to_end_it_lets_flows_finish() {
+    let echo = Echo::start();
+    let mut sites = Sites::start("");
+    let (_laptop, port) = sites.service(echo.port());
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut says = |word: &[u8]| {
+        stream.write_all(word).unwrap();
+        let mut answer = vec![0; word.len()];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, word);
+    };
+    says(b"before");
+    sites.public.process().signal(nix::sys::signal::Signal::SIGTERM);
+    wait_until(DEADLINE, "new clients were refused", || is_refused(port));
+    says(b"while it drains");
+    assert!(sites.public.process().status().is_none(), "{}", sites.public.log());
+    drop(stream);
+    let ended = sites.public.process().wait(DEADLINE);
+    assert!(ended.success(), "{ended}");
+}
+
+#[test]
+fn a_full_disk_stops_changes_and_no_flow() {
+    let (dir, echo, port) = (temp_dir(), Echo::start(), free_port());
+    let toml = format!(
+        "[site]\nname = \"x\"\n[accept]\nlisten = [\"127.0.0.1:0\"]\n\
+         advertise = [\"127.0.0.1:1\"]\n\
+         [[listener]]\nname = \"echo\"\nbind = \"127.0.0.1:{port}\"\n\
+         [[connector]]\nname = \"echo\"\ntarget = \"127.0.0.1:{}\"\n",
+        echo.port()
+    );
+    let limits = Limits { state_bytes: Some(256 * 1024), ..Limits::default() };
+    let mut vand = Vand::start_limited(dir.path(), &toml, limits);
+    wait_until(DEADLINE, "the service was there", || echoes(port));
+    vand.ctl("token create --name before").ok();
+
+    let filler = vand.state_dir().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write(&[0; 1024]).is_ok() {}
+    drop(file);
+    let ran = vand.ctl("token create --name during");
+    let status = ran.status;
+    let errors = ran.fails(status);
+    assert_ne!(status, 0);
+    assert!(errors.to_lowercase().contains("disk") || errors.contains("space"), "{errors}");
+    echo_lines(port, 100).unwrap();
+    let listed = vand.ctl("token list").ok();
+    assert!(listed.contains("before") && !listed.contains("during"), "{listed}");
+
+    std::fs::remove_file(&filler).unwrap();
+    vand.ctl("token create --name after").ok();
+    assert!(vand.process().status().is_none());
+}
+
+#[test]
+fn a_dead_workload_is_told_and_found_again() {
+    let port = free_port();
+    let echo = Echo::start_at(port);
+    let sites = Sites::start("");
+    let (laptop, at) = sites.service(port);
+    wait_until(DEADLINE, "the service was there", || echoes(at));
+    drop(echo);
+    wait_until(DEADLINE, "the port refused", || is_refused(at));
+    let status = laptop.ctl("connector status").ok();
+    assert!(status.contains("failed: ") && status.contains("refused"), "{status}");
+    let _echo = Echo::start_at(port);
+    wait_until(DEADLINE, "the service was there again", || echoes(at));
+}
