@@ -11,6 +11,7 @@
 
 mod binary;
 mod client;
+mod connect_proxy;
 mod daemon;
 mod echo;
 mod exporter;
@@ -23,6 +24,7 @@ mod wait;
 
 pub use binary::{vanctl_binary, vand_binary};
 pub use client::{Ran, Vanctl};
+pub use connect_proxy::ConnectProxy;
 pub use daemon::{Limits, Vand};
 pub use echo::{Echo, echo_lines, echoes};
 pub use exporter::Exporter;
