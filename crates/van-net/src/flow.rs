@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use van_mux::{Open, ResetCode, StreamId};
 
-use crate::meter::Meter;
+use crate::meter::{Counted, Meter};
 use crate::signal::{ReadyList, Signal};
 use crate::socket::{FlowSocket, Read, Socket};
 
@@ -26,6 +26,8 @@ pub struct NewFlow {
     pub retry: Arc<dyn Retry>,
     /// Where the flow is counted: the dispatcher adds to `open`, the connection takes away.
     pub meter: Arc<Meter>,
+    /// Where else it counts as open until it ends, wherever it is tried.
+    pub counted: Counted,
     /// What has been tried, as the owner of `retry` keeps it.
     pub tried: Vec<u64>,
 }
@@ -91,6 +93,7 @@ pub(crate) struct Flow {
     unaccepted: Option<Box<Unaccepted>>,
     inward: Inward,
     pub(crate) meter: Option<Arc<Meter>>,
+    counted: Counted,
 }
 
 /// What became of delivering.
@@ -109,7 +112,7 @@ impl Flow {
         stream: StreamId,
         list: &Arc<ReadyList>,
     ) -> io::Result<Self> {
-        let NewFlow { socket, open, read, ended, retry, meter, tried } = flow;
+        let NewFlow { socket, open, read, ended, retry, meter, counted, tried } = flow;
         Ok(Self {
             socket: Some(FlowSocket::register(socket)?),
             signal: Signal::new(stream, list),
@@ -119,6 +122,7 @@ impl Flow {
             unaccepted: Some(Box::new(Unaccepted { open, kept: Vec::new(), retry, tried })),
             inward: Inward::default(),
             meter: Some(meter),
+            counted,
         })
     }
 
@@ -133,6 +137,7 @@ impl Flow {
             unaccepted: None,
             inward: Inward::default(),
             meter: None,
+            counted: Counted::default(),
         }
     }
 
@@ -321,7 +326,8 @@ impl Flow {
         if let Some((bytes, position)) = self.replay.take().map(|r| *r) {
             read.extend_from_slice(&bytes[position..]);
         }
-        Some(NewFlow { socket, open, read, ended: self.ended, retry, meter, tried })
+        let counted = std::mem::take(&mut self.counted);
+        Some(NewFlow { socket, open, read, ended: self.ended, retry, meter, counted, tried })
     }
 }
 

@@ -35,7 +35,7 @@ pub use flow::{Connected, NewFlow, Retry};
 pub use join::{Admission, JoinError, JoinRefusal, JoinRequest, Joined};
 pub use link::{Link, Peer};
 pub use links::{Egress, Links, LinksConfig, Local, Observer};
-pub use meter::{Count, Histogram, Meter};
+pub use meter::{Count, Counted, Histogram, Meter};
 pub use proxy::{Proxy, ProxyError};
 pub use socket::Socket;
 pub use tasks::Tasks;

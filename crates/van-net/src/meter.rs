@@ -1,5 +1,6 @@
 //! What is counted, without locks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -48,6 +49,25 @@ pub struct Meter {
     pub connect: Histogram,
 }
 
+/// Keeps a flow counted as open until it is dropped.
+#[derive(Debug, Default)]
+pub struct Counted(Vec<Arc<Meter>>);
+
+impl Counted {
+    /// Counts a flow, as open and in total, in one more meter.
+    pub fn add(&mut self, meter: Arc<Meter>) {
+        meter.open.add(1);
+        meter.total.add(1);
+        self.0.push(meter);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|meter| meter.open.sub(1));
+    }
+}
+
 /// Buckets of a [`Histogram`]: four for each doubling from 1 µs to about 18 minutes.
 const BUCKETS: usize = 120;
 
@@ -68,6 +88,13 @@ impl Histogram {
         let us = duration.as_micros().max(1) as f64;
         let bucket = ((us.log2() * 4.0) as usize).min(BUCKETS - 1);
         self.0[bucket].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds what another one counted.
+    pub fn merge(&self, other: &Self) {
+        for (bucket, more) in self.0.iter().zip(&other.0) {
+            bucket.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 
     /// The median and the 99th percentile; `None` while nothing was counted.

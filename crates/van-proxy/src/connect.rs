@@ -1,0 +1,131 @@
+//! Reaching one target.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+use van_model::Target;
+use van_mux::ResetCode;
+use van_net::Tasks;
+
+use crate::resolve::{ResolveError, Resolver};
+use crate::stream::Stream;
+
+/// Time for one connection, all addresses of its target together; resolving its name has its own.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Quiet time after which the kernel asks whether the workload is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Why a target was not reached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Timeout,
+    #[error("{0}")]
+    Refused(io::Error),
+    #[error("{0}")]
+    Overload(io::Error),
+    #[error("{0}")]
+    Unreachable(io::Error),
+}
+
+impl ConnectError {
+    fn new(error: io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        match error.kind() {
+            Kind::ConnectionRefused | Kind::ConnectionReset => Self::Refused(error),
+            // A Unix socket's file may come with its workload.
+            Kind::NotFound => Self::Refused(error),
+            Kind::TimedOut => Self::Timeout,
+            // No free local port, or a Unix socket's full backlog.
+            Kind::AddrNotAvailable | Kind::AddrInUse | Kind::WouldBlock => Self::Overload(error),
+            _ if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) => Self::Overload(error),
+            _ => Self::Unreachable(error),
+        }
+    }
+
+    /// What the ingress is told: no byte has reached the workload.
+    pub(crate) fn code(&self) -> ResetCode {
+        match self {
+            Self::Refused(_) => ResetCode::Refused,
+            Self::Timeout => ResetCode::Timeout,
+            Self::Overload(_) => ResetCode::Overload,
+            Self::Unreachable(_) | Self::Resolve(_) => ResetCode::Unreachable,
+        }
+    }
+}
+
+/// Where a target is, ready to be reached.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Tcp(Resolver),
+    Unix(PathBuf),
+}
+
+impl Place {
+    /// Prepares reaching a target; its name is resolved by `tasks`.
+    pub(crate) fn new(target: &Target, tasks: Tasks) -> Self {
+        match target {
+            Target::Tcp(tcp) => Self::Tcp(Resolver::new(tcp.clone(), tasks)),
+            Target::Unix(path) => Self::Unix(path.clone()),
+        }
+    }
+
+    /// Connects, registered with the runtime that is running.
+    pub(crate) async fn connect(&self) -> Result<Stream, ConnectError> {
+        match self {
+            Self::Tcp(resolver) => {
+                let addresses = resolver.addresses().await?;
+                let tcp = connect_any(&addresses).await?;
+                tune(&tcp);
+                Ok(Stream::Tcp(tcp))
+            }
+            Self::Unix(path) => {
+                let attempt = tokio::time::timeout(PATIENCE, UnixStream::connect(path)).await;
+                let unix = attempt.map_err(|_| ConnectError::Timeout)?;
+                unix.map(Stream::Unix).map_err(ConnectError::new)
+            }
+        }
+    }
+}
+
+/// Connects to the first address that answers; each gets its share of the time.
+async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut last = ConnectError::Timeout;
+    for (index, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - index).unwrap_or(1).max(1);
+        last = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) if is_its_own_peer(&tcp) => {
+                ConnectError::Refused(io::ErrorKind::ConnectionRefused.into())
+            }
+            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Err(error)) => ConnectError::new(error),
+            Err(_) => ConnectError::Timeout,
+        };
+    }
+    Err(last)
+}
+
+/// Whether the kernel joined a socket to itself, as it does where a free local port is chosen that
+/// is the one asked for: nobody listens there.
+fn is_its_own_peer(tcp: &TcpStream) -> bool {
+    matches!((tcp.local_addr(), tcp.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+}
+
+fn tune(tcp: &TcpStream) {
+    let socket = SockRef::from(tcp);
+    // Each is an improvement where the kernel has it, and none is needed.
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+}

@@ -1,0 +1,203 @@
+//! One connector: a local workload, its health and what is open to it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+use van_model::{Check, ConnectorSpec};
+use van_mux::{Open, ResetCode};
+use van_net::{Connected, Count, Meter, Tasks};
+
+use crate::check::check;
+use crate::connect::{ConnectError, Place};
+use crate::health::Health;
+use crate::proxy_header;
+
+/// Time without a new flow after which the target is checked.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Time between two checks of a target that fails.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Called when a connector's health changes.
+pub(crate) type Observer = Arc<dyn Fn() + Send + Sync>;
+
+/// A running connector.
+pub(crate) struct Connector {
+    pub(crate) spec: ConnectorSpec,
+    pub(crate) meter: Arc<Meter>,
+    place: Place,
+    /// Flows whose connection is under way, which the meter does not count yet.
+    connecting: Count,
+    health: Mutex<Health>,
+    /// When the target was last found well, in milliseconds since `started`.
+    well_at: AtomicU64,
+    started: Instant,
+    failed: Notify,
+    observer: Observer,
+    tasks: Tasks,
+}
+
+impl Connector {
+    /// Starts a connector; `before`: the one of the same name that it replaces.
+    pub(crate) fn start(
+        spec: ConnectorSpec,
+        before: Option<&Self>,
+        observer: Observer,
+        tasks: Tasks,
+    ) -> Arc<Self> {
+        let fresh = || match spec.check {
+            Check::None => Health::unchecked(),
+            Check::Tcp | Check::Http(_) => Health::checked(),
+        };
+        let same_target =
+            |old: &&Self| (&old.spec.target, &old.spec.check) == (&spec.target, &spec.check);
+        let health = before.filter(same_target).map_or_else(fresh, |old| old.health.lock().clone());
+        let connector = Arc::new(Self {
+            place: Place::new(&spec.target, tasks.clone()),
+            meter: before.map_or_else(Arc::default, |old| old.meter.clone()),
+            spec,
+            connecting: Count::default(),
+            health: Mutex::new(health),
+            well_at: AtomicU64::new(0),
+            started: Instant::now(),
+            failed: Notify::new(),
+            observer,
+            tasks,
+        });
+        if connector.is_checked() {
+            let watched = connector.clone();
+            connector.tasks.spawn("connector check", async move { watched.watch().await });
+        }
+        connector
+    }
+
+    /// Ends its checks; open flows go on.
+    pub(crate) fn stop(&self) {
+        self.tasks.cancel();
+    }
+
+    fn is_checked(&self) -> bool {
+        !matches!(self.spec.check, Check::None)
+    }
+
+    /// What is known of the target's health.
+    pub(crate) fn health(&self) -> Health {
+        self.health.lock().clone()
+    }
+
+    /// Whether a connection is worth trying: the target is well, or a connection is all that its
+    /// check would do.
+    pub(crate) fn may_answer(&self) -> bool {
+        self.is_healthy() || matches!(self.spec.check, Check::Tcp)
+    }
+
+    /// Whether the target is well.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.health.lock().is_healthy()
+    }
+
+    /// Flows open or on their way.
+    pub(crate) fn load(&self) -> u64 {
+        self.meter.open.get() + self.connecting.get()
+    }
+
+    /// Connects for a flow.
+    pub(crate) async fn connect(&self, open: &Open) -> Result<Connected, ResetCode> {
+        let _counted = Connecting::start(&self.connecting);
+        let start = Instant::now();
+        let stream = match self.place.connect().await {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.heard_of_failure(&error);
+                return Err(error.code());
+            }
+        };
+        let took = start.elapsed();
+        if !matches!(self.spec.check, Check::Http(_)) {
+            self.note(Ok(()));
+        }
+        let preface = if self.spec.proxy_protocol {
+            proxy_header::encode(open.client, stream.peer())
+        } else {
+            Vec::new()
+        };
+        let socket = stream.unregister().map_err(|_| ResetCode::Overload)?;
+        let target = self.spec.name.as_str().into();
+        Ok(Connected { socket, target, preface, took, meter: self.meter.clone() })
+    }
+
+    fn heard_of_failure(&self, error: &ConnectError) {
+        tracing::debug!(connector = %self.spec.name, %error, "target not reached");
+        // A shortage here says nothing of the target.
+        if !matches!(error, ConnectError::Overload(_)) {
+            self.note(Err(error.to_string()));
+            self.failed.notify_one();
+        }
+    }
+
+    fn note(&self, result: Result<(), String>) {
+        let changed = match result {
+            Ok(()) => {
+                let now = self.started.elapsed().as_millis();
+                self.well_at.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+                self.health.lock().succeeded()
+            }
+            Err(reason) => self.health.lock().failed(self.is_checked(), reason),
+        };
+        if changed {
+            (self.observer)();
+        }
+    }
+
+    /// Checks at once, then after a failed flow, when idle, and again and again while failing.
+    async fn watch(&self) {
+        loop {
+            let spec = &self.spec;
+            let result = check(&spec.check, &spec.target, &self.place, spec.proxy_protocol).await;
+            self.note(result.map_err(|error| error.to_string()));
+            if self.health.lock().is_failing() {
+                sleep(AGAIN).await;
+                continue;
+            }
+            while let Some(left) = self.until_idle() {
+                if timeout(left, self.failed.notified()).await.is_ok() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Time until the target has been idle for long enough; `None`: it has been.
+    fn until_idle(&self) -> Option<Duration> {
+        let well_at = Duration::from_millis(self.well_at.load(Ordering::Relaxed));
+        let idle = self.started.elapsed().saturating_sub(well_at);
+        IDLE.checked_sub(idle).filter(|left| !left.is_zero())
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+/// Counts a connection while it is under way.
+struct Connecting<'a>(&'a Count);
+
+impl<'a> Connecting<'a> {
+    fn start(count: &'a Count) -> Self {
+        count.add(1);
+        Self(count)
+    }
+}
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        self.0.sub(1);
+    }
+}

@@ -1,0 +1,97 @@
+//! Whether a target is well, as its checks and connections tell.
+
+/// Failures in a row after which a healthy target counts as unhealthy.
+const TOLERATED: u32 = 2;
+
+/// What is known of a target's health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Health {
+    healthy: bool,
+    /// Nothing has been heard yet: the first word decides.
+    new: bool,
+    failures: u32,
+    reason: Option<String>,
+}
+
+impl Health {
+    /// A target that is checked: not healthy before its first check.
+    pub(crate) fn checked() -> Self {
+        let reason = Some("its first check is under way".into());
+        Self { healthy: false, new: true, failures: 0, reason }
+    }
+
+    /// A target that nobody checks: always healthy.
+    pub(crate) fn unchecked() -> Self {
+        Self { healthy: true, new: false, failures: 0, reason: None }
+    }
+
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.healthy
+    }
+
+    /// Why the last check or connection failed.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Whether something failed since the last success.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures > 0 || !self.healthy
+    }
+
+    /// Takes a success. Returns whether that changes what is shown.
+    pub(crate) fn succeeded(&mut self) -> bool {
+        let changed = !self.healthy || self.reason.is_some();
+        *self = Self { healthy: true, new: false, failures: 0, reason: None };
+        changed
+    }
+
+    /// Takes a failure. Returns whether that changes what is shown.
+    pub(crate) fn failed(&mut self, checked: bool, reason: String) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        let healthy = self.healthy && !(checked && self.failures >= TOLERATED);
+        let changed = self.new || healthy != self.healthy || self.reason.as_ref() != Some(&reason);
+        (self.healthy, self.new, self.reason) = (healthy, false, Some(reason));
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_decides_and_then_two_failures() {
+        let mut health = Health::checked();
+        assert!(!health.is_healthy());
+        assert!(health.succeeded() && health.is_healthy());
+        assert!(!health.succeeded(), "no news");
+        assert!(health.failed(true, "refused".into()) && health.is_healthy());
+        assert!(health.failed(true, "refused".into()) && !health.is_healthy());
+        assert!(!health.failed(true, "refused".into()), "no news");
+        assert!(health.failed(true, "timed out".into()), "the reason is news");
+        assert!(health.succeeded() && health.is_healthy() && health.reason().is_none());
+
+        let mut health = Health::checked();
+        assert!(health.failed(true, "refused".into()) && !health.is_healthy());
+    }
+
+    #[test]
+    fn a_success_between_failures_starts_the_count_anew() {
+        let mut health = Health::unchecked();
+        for _ in 0..5 {
+            health.failed(true, "refused".into());
+            assert!(health.is_healthy());
+            health.succeeded();
+        }
+    }
+
+    #[test]
+    fn what_is_not_checked_stays_healthy() {
+        let mut health = Health::unchecked();
+        for _ in 0..5 {
+            health.failed(false, "refused".into());
+            assert!(health.is_healthy() && health.reason() == Some("refused"));
+        }
+    }
+}

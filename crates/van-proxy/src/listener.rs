@@ -1,0 +1,325 @@
+//! A listener: where clients of one service connect at this site.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
+use tracing::{info, warn};
+use van_model::ListenerSpec;
+use van_mux::Open;
+use van_net::{Counted, Meter, NewFlow, Socket, Tasks};
+
+use crate::dispatch::Dispatcher;
+use crate::gate::{Door, Gate};
+use crate::listener_error::ListenerError;
+
+/// Clients accepted before other tasks of the worker get their turn.
+const BATCH: usize = 64;
+
+/// Pause after the process ran out of descriptors, so that others close first.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time between two lines in the log about the same shortage.
+const EXHAUSTED_LOG: Duration = Duration::from_secs(1);
+
+/// Time between two looks whether flows have ended, at the most that may be open.
+const FULL_PAUSE: Duration = Duration::from_millis(20);
+
+/// Pause before a place that could not be listened at is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A running listener; dropping it stops it.
+pub struct Listener {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    done: oneshot::Receiver<Infallible>,
+}
+
+/// A listener as it runs.
+#[derive(Debug, Clone)]
+pub struct ListenerState {
+    /// Where it listens or has its place reserved, with the port that was taken.
+    pub bound: Option<String>,
+    /// Whether clients are accepted now; they are refused while no target can be reached.
+    pub accepting: bool,
+    /// Its flows.
+    pub meter: Arc<Meter>,
+    /// What keeps it from accepting although there is a target.
+    pub problem: Option<String>,
+}
+
+/// What the listener and its task share.
+struct Shared {
+    spec: ListenerSpec,
+    dispatcher: Arc<Dispatcher>,
+    meter: Arc<Meter>,
+    state: Mutex<(bool, Option<String>)>,
+    bound: String,
+    changed: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The place and the word that it is free, in the order in which they are dropped.
+struct Held {
+    gate: Gate,
+    _done: oneshot::Sender<Infallible>,
+}
+
+impl Listener {
+    /// Takes the place and accepts on `worker` while the service has a target. `changed` is called
+    /// when its state changes, outside any lock. Blocks while a name to bind is resolved.
+    pub fn start(
+        spec: ListenerSpec,
+        dispatcher: Arc<Dispatcher>,
+        worker: &Tasks,
+        changed: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<Self, ListenerError> {
+        let gate = Gate::bind(&spec.bind)?;
+        let shared = Arc::new(Shared {
+            spec,
+            dispatcher,
+            meter: Arc::default(),
+            state: Mutex::default(),
+            bound: gate.bound(),
+            changed,
+        });
+        let (sender, done) = oneshot::channel();
+        let tasks = worker.child();
+        let (held, running) = (Held { gate, _done: sender }, shared.clone());
+        tasks.spawn("listener", async move { running.run(held).await });
+        Ok(Self { shared, tasks, done })
+    }
+
+    /// What is wanted.
+    pub fn spec(&self) -> &ListenerSpec {
+        &self.shared.spec
+    }
+
+    /// How it runs.
+    pub fn state(&self) -> ListenerState {
+        let (accepting, problem) = self.shared.state.lock().clone();
+        let (bound, meter) = (Some(self.shared.bound.clone()), self.shared.meter.clone());
+        ListenerState { bound, accepting, meter, problem }
+    }
+
+    /// Stops; open flows go on. The place is free as soon as the worker has noticed.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// Stops, and returns once the place is free.
+    pub async fn stopped(mut self) {
+        self.tasks.cancel();
+        // Nothing is ever sent: the sender goes with the place.
+        let _ = (&mut self.done).await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("spec", &self.shared.spec).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Opens and closes the place as targets come and go.
+    async fn run(&self, mut held: Held) {
+        let mut changes = self.dispatcher.changes();
+        loop {
+            changes.borrow_and_update();
+            if !self.has_target() {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            let problem = match held.gate.open() {
+                Ok(door) => {
+                    self.show(true, None);
+                    self.serve(door, &mut changes).await
+                }
+                Err(error) => Some(error),
+            };
+            let problem = problem.or(held.gate.close().err());
+            self.show(false, problem.as_ref().map(|e| format!("listening failed: {e}")));
+            if let Some(error) = problem {
+                warn!(listener = %self.spec.name, bind = self.bound, %error, "listening failed");
+                sleep(AGAIN).await;
+            }
+        }
+    }
+
+    /// Accepts until no target is left, or the place fails.
+    async fn serve(&self, door: Door, changes: &mut watch::Receiver<u64>) -> Option<io::Error> {
+        info!(listener = %self.spec.name, bind = self.bound, "accepting clients");
+        let no_target = async {
+            while self.has_target() {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = no_target => {
+                info!(listener = %self.spec.name, bind = self.bound, "no target: refusing clients");
+                None
+            }
+            error = self.accept_all(&door) => Some(error),
+        }
+    }
+
+    async fn accept_all(&self, door: &Door) -> io::Error {
+        let mut exhausted = Exhausted::default();
+        loop {
+            self.wait_for_room().await;
+            let mut ready = match door.ready().await {
+                Ok(ready) => ready,
+                Err(error) => return error,
+            };
+            for _ in 0..BATCH {
+                if self.is_full() {
+                    break;
+                }
+                match door.accept() {
+                    Ok((socket, client)) => {
+                        if exhausted.is_over() {
+                            self.show(true, None);
+                        }
+                        self.take(socket, client);
+                    }
+                    Err(error) => match Refusal::of(&error) {
+                        Refusal::Nobody => {
+                            ready.clear_ready();
+                            break;
+                        }
+                        Refusal::Client => {}
+                        Refusal::Exhausted => {
+                            drop(ready);
+                            self.exhausted(&mut exhausted, &error);
+                            sleep(EXHAUSTED_PAUSE).await;
+                            break;
+                        }
+                        Refusal::Place => return error,
+                    },
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn take(&self, socket: Socket, client: Option<SocketAddr>) {
+        let mut counted = Counted::default();
+        counted.add(self.meter.clone());
+        counted.add(self.dispatcher.meter().clone());
+        self.dispatcher.dispatch(NewFlow {
+            socket,
+            open: Open::flow(self.spec.address.clone(), client),
+            read: Vec::new(),
+            ended: false,
+            retry: self.dispatcher.clone(),
+            meter: self.meter.clone(),
+            counted,
+            tried: Vec::new(),
+        });
+    }
+
+    /// Waits while as many flows are open as may be; clients wait in the backlog.
+    async fn wait_for_room(&self) {
+        if !self.is_full() {
+            return;
+        }
+        let most = self.dispatcher.max_flows();
+        self.show(true, Some(format!("{most} flows are open, the most that limits.flows allows")));
+        warn!(listener = %self.spec.name, most, "the limit of flows is reached: clients wait");
+        while self.is_full() {
+            sleep(FULL_PAUSE).await;
+        }
+        self.show(true, None);
+    }
+
+    fn exhausted(&self, exhausted: &mut Exhausted, error: &io::Error) {
+        if exhausted.is_due() {
+            warn!(listener = %self.spec.name, %error, "accepting pauses");
+        }
+        self.show(true, Some(format!("accepting pauses: {error}; raise LimitNOFILE")));
+    }
+
+    fn is_full(&self) -> bool {
+        self.dispatcher.flows_open() >= u64::from(self.dispatcher.max_flows())
+    }
+
+    fn has_target(&self) -> bool {
+        self.dispatcher.table().targets(&self.spec.address) > 0
+    }
+
+    fn show(&self, accepting: bool, problem: Option<String>) {
+        let fresh = (accepting, problem);
+        let mut state = self.state.lock();
+        if *state != fresh {
+            *state = fresh;
+            drop(state);
+            (self.changed)();
+        }
+    }
+}
+
+/// A shortage of descriptors or memory that keeps clients from being accepted.
+#[derive(Debug, Default)]
+struct Exhausted {
+    lasts: bool,
+    logged: Option<Instant>,
+}
+
+impl Exhausted {
+    /// Marks the shortage. Returns whether it is time to tell.
+    fn is_due(&mut self) -> bool {
+        self.lasts = true;
+        let due = self.logged.is_none_or(|at| at.elapsed() >= EXHAUSTED_LOG);
+        if due {
+            self.logged = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Marks its end. Returns whether there was one.
+    fn is_over(&mut self) -> bool {
+        std::mem::take(&mut self.lasts)
+    }
+}
+
+/// Why no client was accepted (accept(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// There is none now.
+    Nobody,
+    /// The client itself is gone, or its network is: on with the next.
+    Client,
+    /// The process or the system is out of descriptors or memory.
+    Exhausted,
+    /// The socket does not listen any more.
+    Place,
+}
+
+impl Refusal {
+    fn of(error: &io::Error) -> Self {
+        use rustix::io::Errno;
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::AGAIN) => Self::Nobody,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Exhausted,
+            Some(Errno::INVAL | Errno::BADF | Errno::NOTSOCK | Errno::OPNOTSUPP) => Self::Place,
+            _ => Self::Client,
+        }
+    }
+}

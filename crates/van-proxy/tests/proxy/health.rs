@@ -1,0 +1,183 @@
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use van_model::{Check, ConnectorSpec, Protocol};
+use van_proxy::ConnectorState;
+
+use crate::site::{
+    Site, client, connector, echo, echo_workload, refusing, sees_reset, until, workload,
+};
+
+fn state(site: &Site) -> ConnectorState {
+    site.connectors.get(&"work".parse().unwrap()).unwrap()
+}
+
+/// An echo server that can be ended, at an address where it can be started again.
+struct Server {
+    stop: Arc<AtomicBool>,
+    address: SocketAddr,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let body = move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                let stream = stream.unwrap();
+                thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+            }
+        };
+        Self { stop, address, thread: Some(thread::spawn(body)) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        // Calls it back from waiting for a client.
+        let _ = TcpStream::connect(self.address);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+#[test]
+fn a_target_that_comes_and_goes() {
+    let site = Site::new();
+    let target = refusing();
+    site.connectors.set(connector("work", "work", &target.to_string()));
+    assert!(!state(&site).healthy, "not before its first check");
+    until("the first check decides", || state(&site).reason.is_some_and(|r| r.contains("refused")));
+    assert!(site.connectors.offers().is_empty());
+
+    let server = Server::start(target);
+    until("it is found well", || state(&site).healthy);
+    assert!(state(&site).reason.is_none());
+    assert_eq!(site.connectors.offers()["work"].targets, 1);
+    site.publish("work", 1);
+    let (_listener, place) = site.listen("work");
+    echo(&mut client(place).unwrap(), b"hello");
+
+    drop(server);
+    let news = site.news.load(Ordering::SeqCst);
+    let start = Instant::now();
+    // A flow that fails calls for a check at once.
+    sees_reset(place);
+    until("it is found unwell", || !state(&site).healthy);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(site.news.load(Ordering::SeqCst) > news);
+    assert!(site.connectors.offers().is_empty());
+
+    let _server = Server::start(target);
+    echo(&mut client(place).unwrap(), b"a flow finds it well before the next check");
+    assert!(state(&site).healthy);
+}
+
+/// Answers each request with the status that stands in `status`, and checks the request.
+fn http_workload(status: &Arc<AtomicU16>) -> SocketAddr {
+    let status = status.clone();
+    workload(move |mut stream| {
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "GET /healthz?deep=1 HTTP/1.1");
+        let headers: Vec<String> =
+            lines.map(|l| l.unwrap()).take_while(|l| !l.is_empty()).collect();
+        assert!(headers.iter().any(|h| h.to_ascii_lowercase().starts_with("host: 127.0.0.1:")));
+        let status = status.load(Ordering::SeqCst);
+        let answer = if status == 0 {
+            "nonsense\r\n\r\n".into()
+        } else {
+            format!("HTTP/1.1 {status} X\r\ncontent-length: 100000\r\n\r\nbody")
+        };
+        stream.write_all(answer.as_bytes()).unwrap();
+    })
+}
+
+#[test]
+fn http_checks() {
+    let cases = [(200, true), (302, true), (404, false), (503, false), (0, false)];
+    for (code, healthy) in cases {
+        let site = Site::new();
+        let target = http_workload(&Arc::new(AtomicU16::new(code)));
+        let spec = connector("work", "work", &target.to_string());
+        let check = Check::Http("/healthz?deep=1".into());
+        site.connectors.set(ConnectorSpec { check, ..spec });
+        until("the first check decides", || site.news.load(Ordering::SeqCst) > 0);
+        let state = state(&site);
+        assert_eq!(state.healthy, healthy, "{code}: {:?}", state.reason);
+        if code == 503 {
+            assert!(state.reason.unwrap().contains("503"));
+        }
+    }
+}
+
+#[test]
+fn an_http_check_comes_back_and_a_connection_is_no_proof() {
+    let status = Arc::new(AtomicU16::new(503));
+    let site = Site::new();
+    let target = http_workload(&status);
+    let spec = connector("work", "work", &target.to_string());
+    site.connectors.set(ConnectorSpec { check: Check::Http("/healthz?deep=1".into()), ..spec });
+    until("the first check decides", || state(&site).reason.is_some_and(|r| r.contains("503")));
+    let service = site.publish("work", 1);
+    let (_listener, place) = site.listen("work");
+    sees_reset(place);
+    assert_eq!((service.meter.errors.get(), state(&site).meter.total.get()), (1, 0));
+    status.store(204, Ordering::SeqCst);
+    until("it is found well", || state(&site).healthy);
+}
+
+#[test]
+fn setting_what_is_there_touches_nothing() {
+    let site = Site::new();
+    let target = echo_workload();
+    let spec = connector("work", "work", &target.to_string());
+    site.connectors.set(spec.clone());
+    until("it is found well", || state(&site).healthy);
+    let before = state(&site);
+    site.connectors.set(spec.clone());
+    assert!(state(&site).healthy && Arc::ptr_eq(&state(&site).meter, &before.meter));
+
+    let other_port = ConnectorSpec { service_port: NonZeroU16::new(99), ..spec.clone() };
+    site.connectors.set(other_port.clone());
+    assert!(state(&site).healthy, "the target and its check are the same");
+    assert_eq!(state(&site).spec, other_port);
+
+    let elsewhere = ConnectorSpec { target: refusing().to_string().parse().unwrap(), ..spec };
+    site.connectors.set(elsewhere);
+    assert!(!state(&site).healthy, "another target is checked anew");
+    assert!(site.connectors.remove(&"work".parse().unwrap()));
+    assert!(!site.connectors.remove(&"work".parse().unwrap()));
+    assert!(site.connectors.all().is_empty());
+}
+
+#[test]
+fn offers_join_what_several_connectors_say() {
+    let site = Site::new();
+    let spec = |name: &str, port: u16, service_port| ConnectorSpec {
+        check: Check::None,
+        service_port: NonZeroU16::new(service_port),
+        ..connector(name, "db", &format!("127.0.0.1:{port}"))
+    };
+    site.connectors.set(spec("a", 3000, 0));
+    site.connectors.set(spec("b", 2000, 90));
+    site.connectors.set(spec("c", 4000, 80));
+    site.connectors
+        .set(ConnectorSpec { check: Check::None, ..connector("u", "sock", "unix:/nowhere") });
+    let offers = site.connectors.offers();
+    let db = &offers["db"];
+    assert_eq!((db.targets, db.protocol), (3, Protocol::Tcp));
+    assert_eq!((db.service_port, db.target_port), (Some(80), Some(2000)));
+    let sock = &offers["sock"];
+    assert_eq!((sock.targets, sock.service_port, sock.target_port), (1, None, None));
+    assert_eq!(site.connectors.all().len(), 4);
+}

@@ -1,0 +1,9 @@
+//! Listeners, connectors and local flows over real sockets of one process.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod flows;
+mod health;
+mod listeners;
+mod site;
+mod unix;
