@@ -1,0 +1,85 @@
+//! What a peer is told before it starts: folders, addresses, certificates.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::certificate::Certificates;
+use crate::host::Place;
+use crate::process::Launch;
+use crate::program::Programs;
+
+/// One service on its way through a peer.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The service's name.
+    pub name: &'static str,
+    /// Where clients connect to: the ingress process listens there.
+    pub entry: SocketAddr,
+    /// Where the egress process listens, for peers with a port for each service between the two.
+    pub link: SocketAddr,
+    /// The back-end.
+    pub target: SocketAddr,
+}
+
+/// Everything that a peer's configuration is written from.
+#[derive(Debug)]
+pub struct Layout<'a> {
+    /// A folder of the peer's own, empty at first.
+    pub dir: PathBuf,
+    /// Where both ends run.
+    pub place: &'a Place,
+    /// The run's certificates.
+    pub certificates: &'a Certificates,
+    /// The run's programs.
+    pub programs: &'a Programs,
+    /// The services.
+    pub routes: Vec<Route>,
+    /// Where the ingress process listens for its link, for peers whose egress dials.
+    pub uplink: SocketAddr,
+}
+
+impl<'a> Layout<'a> {
+    /// Lays out `services`, each with the address of its back-end.
+    ///
+    /// # Errors
+    /// Where no port is free or the folder can't be made.
+    pub fn new(
+        dir: PathBuf,
+        place: &'a Place,
+        certificates: &'a Certificates,
+        programs: &'a Programs,
+        services: &[(&'static str, SocketAddr)],
+    ) -> Result<Self> {
+        std::fs::create_dir_all(&dir)?;
+        let routes = services.iter().map(|&(name, target)| {
+            let entry = place.ingress.free_port()?;
+            Ok(Route { name, entry, link: place.egress.free_port()?, target })
+        });
+        let routes = routes.collect::<Result<_>>()?;
+        let uplink = place.ingress.free_port()?;
+        Ok(Self { dir, place, certificates, programs, routes, uplink })
+    }
+
+    /// Writes `text` to the file `name` of the peer's folder and gives its path as a string.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn write(&self, name: &str, text: &str) -> Result<String> {
+        let path = self.dir.join(name);
+        std::fs::write(&path, text)?;
+        Ok(path.display().to_string())
+    }
+}
+
+/// The processes of a peer, in the order of their start.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// What runs beside the clients.
+    pub ingress: Vec<Launch>,
+    /// A short program run once the ingress is up, tried again until it succeeds.
+    pub between: Option<Launch>,
+    /// What runs beside the back-end.
+    pub egress: Vec<Launch>,
+}

@@ -1,0 +1,173 @@
+//! A peer that runs: both its ends, and where clients connect.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::host::{Host, Place};
+use crate::layout::{Layout, Route, Setup};
+use crate::peer::Peer;
+use crate::process::{self, Process};
+use crate::stop;
+use crate::usage::{self, Usage};
+
+/// How long a peer may take until a client's bytes come back.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long the short program between the two starts may take, and one try of it.
+const BETWEEN_LIMIT: Duration = Duration::from_secs(15);
+
+/// A peer with its processes; dropping it kills them.
+#[derive(Debug)]
+pub struct Running {
+    peer: Peer,
+    place: Place,
+    dir: PathBuf,
+    routes: Vec<Route>,
+    ingress: Vec<Process>,
+    egress: Vec<Process>,
+}
+
+impl Running {
+    /// Starts `peer` and waits until every service can be reached through it.
+    ///
+    /// `probe` names a service that echoes; without it only listening ports are looked at.
+    ///
+    /// # Errors
+    /// Where a process ends or nothing gets through within 20 s.
+    pub fn start(peer: Peer, layout: Layout<'_>, probe: Option<&str>) -> Result<Self> {
+        let setup: Setup = peer.prepare(&layout)?;
+        let Layout { dir, place, mut routes, .. } = layout;
+        if peer.is_direct() {
+            for route in &mut routes {
+                route.entry = route.target;
+            }
+        }
+        let mut running = Self {
+            peer,
+            place: place.clone(),
+            dir,
+            routes,
+            ingress: Vec::new(),
+            egress: Vec::new(),
+        };
+        for launch in &setup.ingress {
+            running.ingress.push(Process::start(launch, &place.ingress, &running.dir)?);
+        }
+        if let Some(between) = &setup.between {
+            let mut last = None;
+            let done = stop::wait_until(BETWEEN_LIMIT, || {
+                running.check_alive()?;
+                let try_once = process::run(between, &place.ingress, &running.dir, BETWEEN_LIMIT);
+                last = try_once.err();
+                Ok(last.is_none())
+            })?;
+            if !done {
+                return Err(last.context("nothing was tried")?);
+            }
+        }
+        for launch in &setup.egress {
+            running.egress.push(Process::start(launch, &place.egress, &running.dir)?);
+        }
+        running.wait_ready(probe)?;
+        Ok(running)
+    }
+
+    fn wait_ready(&mut self, probe: Option<&str>) -> Result<()> {
+        let entries: Vec<SocketAddr> = self.routes.iter().map(|route| route.entry).collect();
+        let echo = probe.map(|name| self.entry(name)).transpose()?;
+        let ready = stop::wait_until(START_LIMIT, || {
+            self.check_alive()?;
+            let pids = self.ingress_pids();
+            let open = pids.first().is_none_or(|&pid| usage::listening(pid, &entries));
+            Ok(open && echo.is_none_or(|entry| echoes(entry).is_ok()))
+        })?;
+        if !ready {
+            let words: Vec<String> = self
+                .ingress
+                .iter()
+                .chain(&self.egress)
+                .map(|process| format!("{}: {}", process.launch().name, process.last_words()))
+                .collect();
+            bail!(
+                "{} lets nothing through after {} s ({})",
+                self.peer.name(),
+                START_LIMIT.as_secs(),
+                words.join("; ")
+            );
+        }
+        Ok(())
+    }
+
+    fn check_alive(&mut self) -> Result<()> {
+        self.ingress.iter_mut().chain(&mut self.egress).try_for_each(Process::check_alive)
+    }
+
+    /// Gives where clients reach the service `name`.
+    ///
+    /// # Errors
+    /// Where it was not laid out.
+    pub fn entry(&self, name: &str) -> Result<SocketAddr> {
+        let route = self.routes.iter().find(|route| route.name == name);
+        route.map(|route| route.entry).with_context(|| format!("no service named {name}"))
+    }
+
+    /// Gives the host of the clients.
+    pub fn client_host(&self) -> &Host {
+        &self.place.ingress
+    }
+
+    /// Gives the folder for logs.
+    pub fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
+    fn ingress_pids(&self) -> Vec<u32> {
+        self.ingress.iter().map(Process::pid).collect()
+    }
+
+    /// Reads the usage of the ingress side.
+    pub fn ingress_usage(&self) -> Usage {
+        Usage::of(&self.ingress_pids())
+    }
+
+    /// Reads the usage of the egress side.
+    pub fn egress_usage(&self) -> Usage {
+        Usage::of(&self.egress.iter().map(Process::pid).collect::<Vec<_>>())
+    }
+
+    /// Kills the egress side at once, as SIGKILL does.
+    pub fn kill_egress(&mut self) {
+        self.egress.iter_mut().for_each(Process::kill);
+    }
+
+    /// Starts the egress side again, just as before.
+    ///
+    /// # Errors
+    /// Where it can't be started.
+    pub fn restart_egress(&mut self) -> Result<()> {
+        let launches: Vec<_> = self.egress.iter().map(|old| old.launch().clone()).collect();
+        self.egress.clear();
+        for launch in &launches {
+            self.egress.push(Process::start(launch, &self.place.egress, &self.dir)?);
+        }
+        Ok(())
+    }
+}
+
+/// Sends a few bytes and waits for the same back.
+fn echoes(entry: SocketAddr) -> Result<()> {
+    let limit = Duration::from_secs(1);
+    let mut stream = TcpStream::connect_timeout(&entry, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.write_all(b"are you there")?;
+    let mut answer = [0; 13];
+    stream.read_exact(&mut answer)?;
+    if &answer != b"are you there" {
+        bail!("the echo differs");
+    }
+    Ok(())
+}
