@@ -3,14 +3,13 @@
 # ghostunnel from the Go module proxy and rathole from crates.io into the folder given, all pinned.
 # What can't be had is left out; the benchmark's table then says so.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
-
 readonly RATHOLE=0.5.0
 readonly LIMIT=600
 
 folder=${1:?usage: install.sh FOLDER}
 mkdir -p "$folder/bin"
 folder=$(cd "$folder" && pwd)
+cd "$(dirname "${BASH_SOURCE[0]}")"
 
 have() {
     PATH="$folder/bin:$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null
