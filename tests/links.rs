@@ -25,12 +25,12 @@ fn sites_that_dial_each_other_end_with_one_link() {
         Vand::start(&dir.path().join(name), &accepting(name, &at, &at))
     });
     let tokens = (a.token("t", ""), b.token("t", ""));
-    a.ctl(&format!("link create {}", tokens.1.display())).ok();
-    b.ctl(&format!("link create {}", tokens.0.display())).ok();
-    for vand in [&a, &b] {
+    a.ctl(&format!("link create {} --name to-b", tokens.1.display())).ok();
+    b.ctl(&format!("link create {} --name to-a", tokens.0.display())).ok();
+    for (vand, link) in [(&a, "to-b"), (&b, "to-a")] {
         wait_until(DEADLINE, "one link was left", || links_up(vand) == 1);
-        let text = vand.ctl("link status link1").ok();
-        assert!(text.starts_with("Link link1 is connected\n"), "{text}");
+        let text = vand.ctl(&format!("link status {link}")).ok();
+        assert!(text.starts_with(&format!("Link {link} is connected\n")), "{text}");
     }
     a.ctl(&format!("expose 127.0.0.1:{} --address echo", echo.port())).ok();
     b.ctl(&format!("listener create echo 127.0.0.1:{port}")).ok();

@@ -106,7 +106,7 @@ impl Ran {
     #[track_caller]
     pub fn fails(self, status: i32) -> String {
         assert_eq!(self.status, status, "{}{}", self.stdout, self.stderr);
-        for word in ["panicked", "Error {", "Os {", "::"] {
+        for word in ["panicked", "Error {", "Os {", "std::", "core::", "van_"] {
             assert!(!self.stderr.contains(word), "{word:?} is no word for users: {}", self.stderr);
         }
         self.stderr
