@@ -51,27 +51,28 @@ impl Gate {
     }
 
     /// Listens, registered with the runtime that is running.
-    pub(crate) fn open(&self) -> io::Result<Door> {
+    pub(crate) fn open(&mut self) -> io::Result<Door> {
+        let unix = matches!(self, Self::Unix(_));
         let socket = match self {
-            Self::Tcp(socket, _) => socket,
-            Self::Unix(place) => place.socket(),
+            Self::Tcp(socket, _) => {
+                socket.set_reuse_address(true)?;
+                &*socket
+            }
+            Self::Unix(place) => place.socket()?,
         };
-        if let Self::Tcp(..) = self {
-            socket.set_reuse_address(true)?;
-        }
         socket.listen(BACKLOG)?;
         // A copy: a registered socket that no longer listens would be ready for ever.
         let copy = socket.try_clone()?;
         #[expect(deprecated, reason = "its successor is `unsafe`; a socket keeps its descriptor")]
         let socket = AsyncFd::with_interest(copy, Interest::READABLE)?;
-        Ok(Door { socket, unix: matches!(self, Self::Unix(_)) })
+        Ok(Door { socket, unix })
     }
 
     /// Refuses from now on; the [`Door`] must be gone. Clients not accepted yet see a reset.
     pub(crate) fn close(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(socket, _) => refuse(socket),
-            Self::Unix(place) => place.renew(),
+            Self::Unix(place) => place.refuse(),
         }
     }
 }

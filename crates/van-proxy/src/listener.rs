@@ -1,14 +1,13 @@
 //! A listener: where clients of one service connect at this site.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 use van_model::ListenerSpec;
@@ -34,11 +33,14 @@ const FULL_PAUSE: Duration = Duration::from_millis(20);
 /// Pause before a place that could not be listened at is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// The longest wait for a worker to let go of a place; one poll of a busy one takes far less.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A running listener; dropping it stops it.
 pub struct Listener {
     shared: Arc<Shared>,
     tasks: Tasks,
-    done: oneshot::Receiver<Infallible>,
+    released: Arc<Released>,
 }
 
 /// A listener as it runs.
@@ -67,7 +69,24 @@ struct Shared {
 /// The place and the word that it is free, in the order in which they are dropped.
 struct Held {
     gate: Gate,
-    _done: oneshot::Sender<Infallible>,
+    _release: Release,
+}
+
+/// Whether the listener's place is free again.
+#[derive(Debug, Default)]
+struct Released {
+    done: Mutex<bool>,
+    bell: Condvar,
+}
+
+/// Tells, when dropped, that the place is free.
+struct Release(Arc<Released>);
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        *self.0.done.lock() = true;
+        self.0.bell.notify_all();
+    }
 }
 
 impl Listener {
@@ -88,11 +107,11 @@ impl Listener {
             bound: gate.bound(),
             changed,
         });
-        let (sender, done) = oneshot::channel();
-        let tasks = worker.child();
-        let (held, running) = (Held { gate, _done: sender }, shared.clone());
+        let (tasks, released) = (worker.child(), Arc::<Released>::default());
+        let held = Held { gate, _release: Release(released.clone()) };
+        let running = shared.clone();
         tasks.spawn("listener", async move { running.run(held).await });
-        Ok(Self { shared, tasks, done })
+        Ok(Self { shared, tasks, released })
     }
 
     /// What is wanted.
@@ -107,16 +126,14 @@ impl Listener {
         ListenerState { bound, accepting, meter, problem }
     }
 
-    /// Stops; open flows go on. The place is free as soon as the worker has noticed.
+    /// Stops; open flows go on. Waits until the worker has let go of the place, so that it can be
+    /// taken again at once; must not be called on that worker.
     pub fn stop(self) {
-        drop(self);
-    }
-
-    /// Stops, and returns once the place is free.
-    pub async fn stopped(mut self) {
         self.tasks.cancel();
-        // Nothing is ever sent: the sender goes with the place.
-        let _ = (&mut self.done).await;
+        let mut done = self.released.done.lock();
+        if !*done {
+            self.released.bell.wait_for(&mut done, STOP_PATIENCE);
+        }
     }
 }
 

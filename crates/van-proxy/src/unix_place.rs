@@ -23,6 +23,8 @@ pub(crate) struct UnixPlace {
     socket: Socket,
     /// Device and number of the file, to leave alone what others put there.
     file: (u64, u64),
+    /// The socket was shut for good, since no fresh one could take its place.
+    shut: bool,
 }
 
 impl UnixPlace {
@@ -37,19 +39,32 @@ impl UnixPlace {
             Err(error) => return Err(ListenerError::unix(path, error)),
         }
         let (socket, file) = place(path, None).map_err(|e| ListenerError::unix(path, e))?;
-        Ok(Self { path: path.into(), socket, file })
+        Ok(Self { path: path.into(), socket, file, shut: false })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn socket(&self) -> &Socket {
-        &self.socket
+    /// A socket that can listen.
+    pub(crate) fn socket(&mut self) -> io::Result<&Socket> {
+        if self.shut {
+            self.renew()?;
+        }
+        Ok(&self.socket)
+    }
+
+    /// Refuses clients from now on, also where that fails.
+    pub(crate) fn refuse(&mut self) -> io::Result<()> {
+        self.renew().inspect_err(|_| {
+            // It can't listen again after this; a socket that is gone already need not.
+            let _ = self.socket.shutdown(std::net::Shutdown::Read);
+            self.shut = true;
+        })
     }
 
     /// Puts a socket that does not listen in the place of the one that did.
-    pub(crate) fn renew(&mut self) -> io::Result<()> {
+    fn renew(&mut self) -> io::Result<()> {
         let old = fs::symlink_metadata(&self.path).ok();
         if let Some(found) = &old
             && identity(found) != self.file
@@ -58,6 +73,7 @@ impl UnixPlace {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         (self.socket, self.file) = place(&self.path, old.as_ref())?;
+        self.shut = false;
         Ok(())
     }
 }

@@ -66,7 +66,8 @@ fn a_stopped_listener_frees_its_port_and_its_flows_go_on() {
     let (listener, place) = site.listen("echo");
     let mut open = client(place).unwrap();
     echo(&mut open, b"before");
-    site.wait_for_free(listener);
+    listener.stop();
+    drop(TcpListener::bind(place).unwrap());
     assert_eq!(client(place).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     let again = site.try_listen("echo", &place.to_string()).unwrap();
     until("it accepts", || again.state().accepting);
@@ -104,7 +105,7 @@ fn both_families_and_names() {
     for host in ["127.0.0.1", "[::1]"] {
         echo(&mut client(format!("{host}:{port}").parse().unwrap()).unwrap(), b"hello");
     }
-    site.wait_for_free(listener);
+    listener.stop();
     let listener = site.try_listen("echo", &format!("localhost:{port}")).unwrap();
     until("it accepts", || listener.state().accepting);
     echo(&mut client(([127, 0, 0, 1], port).into()).unwrap(), b"by name");

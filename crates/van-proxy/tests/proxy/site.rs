@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use van_model::{Address, Check, ConnectorSpec, ListenerSpec, Protocol, SiteId};
-use van_net::{Tasks, Workers};
+use van_net::Workers;
 use van_proxy::{
     Candidate, Connectors, Dispatcher, Listener, ListenerError, Service, ServiceTable, Via,
 };
@@ -22,7 +22,6 @@ pub(crate) const HERE: SiteId = SiteId::from_bytes([7; 20]);
 /// Listeners and connectors that share one data plane.
 pub(crate) struct Site {
     pub(crate) workers: Arc<Workers>,
-    pub(crate) control: Tasks,
     pub(crate) connectors: Arc<Connectors>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) news: Arc<AtomicUsize>,
@@ -38,9 +37,9 @@ impl Site {
         // Kept for the whole process: its thread is the control runtime.
         let control = Box::leak(Box::new(Workers::start(Some(1)).unwrap())).get(0).clone();
         let news = Arc::new(AtomicUsize::new(0));
-        let connectors = Connectors::new(workers.clone(), count(&news), control.clone());
+        let connectors = Connectors::new(workers.clone(), count(&news), control);
         let dispatcher = Dispatcher::new(connectors.clone(), workers.clone(), max_flows);
-        Self { workers, control, connectors, dispatcher, news }
+        Self { workers, connectors, dispatcher, news }
     }
 
     /// Offers a target that nobody checks.
@@ -79,10 +78,6 @@ impl Site {
         until("the listener accepts", || listener.state().accepting);
         let bound = bound(&listener);
         (listener, bound)
-    }
-
-    pub(crate) fn wait_for_free(&self, listener: Listener) {
-        self.control.runtime().block_on(listener.stopped());
     }
 }
 

@@ -57,11 +57,32 @@ fn unix_sockets_at_both_ends() {
         until("it refuses", || !listener.state().accepting);
         assert_eq!(fs::metadata(&bind).unwrap().permissions().mode() & 0o777, 0o660);
     }
-    site.wait_for_free(listener);
+    listener.stop();
     assert!(!bind.exists(), "the file goes with the listener");
     let left: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["target"], "no temporary file is left");
+}
+
+#[test]
+fn a_lost_folder_refuses_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, away) = (folder.path().join("home"), folder.path().join("away"));
+    fs::create_dir(&home).unwrap();
+    let site = Site::new();
+    let listener = site.try_listen("echo", &format!("unix:{}", home.join("s").display())).unwrap();
+    site.publish("echo", 1);
+    until("it accepts", || listener.state().accepting);
+    fs::rename(&home, &away).unwrap();
+    site.publish("echo", 0);
+    until("it says why", || listener.state().problem.is_some());
+    let refused = unix_client(&away.join("s")).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    fs::rename(&away, &home).unwrap();
+    site.publish("echo", 1);
+    until("it accepts again", || listener.state().accepting);
+    assert!(listener.state().problem.is_none());
+    unix_client(&home.join("s")).unwrap();
 }
 
 #[test]
@@ -104,7 +125,7 @@ fn what_stands_at_the_path() {
     // Whoever takes the path over keeps it.
     fs::remove_file(folder.path().join("live")).unwrap();
     fs::write(folder.path().join("live"), "somebody else's").unwrap();
-    site.wait_for_free(stale);
+    stale.stop();
     assert_eq!(fs::read(folder.path().join("live")).unwrap(), b"somebody else's");
 }
 
