@@ -53,7 +53,7 @@ free_port() {
 show() {
     echo
     echo "\$ $*"
-    "$@"
+    "$@" 2>&1
 }
 
 # Sends lines through a port and checks that each comes back.
