@@ -1,2 +1,42 @@
-//! vand
-fn main() {}
+//! `vand`, the daemon: one site of a virtual application network.
+//!
+//! This crate only wires: configuration files, signals, systemd and the log on one side, a
+//! [`van_site::Site`] and its API on the other.
+
+mod check;
+mod cli;
+mod files;
+mod log;
+mod oneshot;
+mod paths;
+mod process;
+mod run;
+mod systemd;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+use process::Exit;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Export(args) => oneshot::export(&args),
+        Command::Import(args) => oneshot::import(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => {
+            exit.report();
+            ExitCode::from(exit.code())
+        }
+    }
+}
+
+pub(crate) type Outcome = Result<(), Exit>;

@@ -1,1 +1,29 @@
-//! van-site
+//! One site: what is wanted, what runs, and what is told of both.
+//!
+//! [`Site`] merges what files and the API want, makes the difference to what runs and applies it
+//! ([`Site::apply`]); it keeps the identity, the peers and the tokens in the state directory, tells
+//! the neighbours what is offered, and answers the API.
+//!
+//! Invariants: the data plane never waits for this crate (it leaves notes in a mailbox); a change
+//! that can't be kept on disk is not made; a configuration that can't be applied leaves the old one
+//! running.
+
+mod api;
+mod clock;
+mod error;
+mod events;
+mod identity;
+mod join;
+mod listening;
+mod mailbox;
+mod network;
+mod peers;
+mod reconcile;
+mod resources;
+mod site;
+mod status;
+mod tokens;
+mod views;
+
+pub use error::SiteError;
+pub use site::{Environment, Reload, SetLog, Site, Start};

@@ -49,7 +49,7 @@ impl Core {
             match command {
                 Command::Open(flow) => self.open(now, *flow),
                 Command::Connected(stream, Ok(connected)) => {
-                    self.connected(now, stream, *connected)
+                    self.connected(now, stream, *connected);
                 }
                 Command::Connected(stream, Err(code)) => self.reset(stream, code),
                 Command::Route(message) => self.session.send_route(&message),

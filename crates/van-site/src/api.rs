@@ -1,0 +1,443 @@
+//! What the socket API asks of the site.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio::sync::watch;
+use van_api::{Reply, SiteApi};
+use van_model::api::{
+    ConfigValue, ConnectorResource, ConnectorView, Event, LinkPut, LinkResource, ListenerResource,
+    ListenerView, LogRequest, PeerResource, PingReply, PingRequest, ServiceResource, Severity,
+    Source, TokenCreate, TokenCreated, TokenResource,
+};
+use van_model::status::SiteStatus;
+use van_model::{
+    ApiError, ConnectorSpec, ErrorCode, HostPort, LinkSpec, ListenerSpec, Name, TokenSpec,
+};
+use van_mux::GoAwayReason;
+use van_pki::{Secret, Token};
+use van_store::StoreError;
+
+use crate::clock;
+use crate::error::SiteError;
+use crate::resources::Made;
+use crate::site::Site;
+use crate::tokens::{AddError, IssuedToken};
+
+/// A token's life unless said otherwise.
+const TOKEN_SECONDS: u64 = 900;
+
+/// A year: longer is no token but a key.
+const MAX_TOKEN_SECONDS: u64 = 31_536_000;
+
+const MAX_TOKEN_USES: u32 = 10_000;
+
+/// Time for the answer to a ping.
+const PING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Time for a revoked peer's flows: none.
+const REVOKE_GRACE: Duration = Duration::from_millis(200);
+
+impl SiteApi for Site {
+    fn status(&self) -> SiteStatus {
+        self.glance()
+    }
+
+    fn site(&self) -> serde_json::Value {
+        let loaded = self.loaded.lock().clone();
+        let file = loaded.origins.get("site.name").file().map(ToOwned::to_owned);
+        serde_json::json!({
+            "name": loaded.config.site.name,
+            "source": Source::File,
+            "file": file,
+            "spec": loaded.config.site,
+            "status": self.glance(),
+        })
+    }
+
+    fn links(&self) -> Vec<LinkResource> {
+        self.link_resources()
+    }
+
+    fn put_link(&self, name: Name, put: LinkPut) -> Reply<'_, LinkResource> {
+        Box::pin(async move {
+            let spec = LinkSpec {
+                name: name.clone(),
+                token: TokenSpec::Text(put.token),
+                cost: put.cost,
+                proxy: put.proxy,
+            };
+            let _change = self.changing.lock().await;
+            self.own_by_api("link", name.as_str())?;
+            self.dial_spec(&spec)?;
+            self.make(|made| {
+                made.links.insert(name.to_string(), spec);
+            })?;
+            found("link", name.as_str(), self.links())
+        })
+    }
+
+    fn delete_link(&self, name: Name) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let _change = self.changing.lock().await;
+            self.own_by_api("link", name.as_str())?;
+            let removed = self.make(|made| made.links.remove(name.as_str()).is_some())?;
+            if !removed {
+                let incoming = self.links().iter().any(|l| l.name == name.as_str());
+                return Err(if incoming { not_ours(&name) } else { not_found("link", name.as_str()) });
+            }
+            self.link_peers.change(&self.store, |kept| kept.remove(name.as_str())).map_err(state)?;
+            Ok(())
+        })
+    }
+
+    fn listeners(&self) -> Vec<ListenerResource> {
+        self.listener_resources()
+    }
+
+    fn put_listener(&self, name: Name, view: ListenerView) -> Reply<'_, ListenerResource> {
+        Box::pin(async move {
+            supported(view.protocol)?;
+            let spec = ListenerSpec {
+                address: view.address.unwrap_or_else(|| name.clone().into()),
+                protocol: view.protocol,
+                bind: view.bind,
+                name: name.clone(),
+            };
+            let _change = self.changing.lock().await;
+            self.own_by_api("listener", name.as_str())?;
+            self.check_bind(&spec)?;
+            self.make(|made| {
+                made.listeners.insert(name.to_string(), spec);
+            })?;
+            found("listener", name.as_str(), self.listeners())
+        })
+    }
+
+    fn delete_listener(&self, name: Name) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let _change = self.changing.lock().await;
+            self.own_by_api("listener", name.as_str())?;
+            let removed = self.make(|made| made.listeners.remove(name.as_str()).is_some())?;
+            if removed { Ok(()) } else { Err(not_found("listener", name.as_str())) }
+        })
+    }
+
+    fn connectors(&self) -> Vec<ConnectorResource> {
+        self.connector_resources()
+    }
+
+    fn put_connector(&self, name: Name, view: ConnectorView) -> Reply<'_, ConnectorResource> {
+        Box::pin(async move {
+            supported(view.protocol)?;
+            let spec = ConnectorSpec {
+                address: view.address.unwrap_or_else(|| name.clone().into()),
+                protocol: view.protocol,
+                target: view.target,
+                service_port: view.service_port,
+                check: view.check,
+                proxy_protocol: view.proxy_protocol,
+                priority: view.priority,
+                weight: view.weight.unwrap_or(NonZeroU16::MIN),
+                name: name.clone(),
+            };
+            let _change = self.changing.lock().await;
+            self.own_by_api("connector", name.as_str())?;
+            self.make(|made| {
+                made.connectors.insert(name.to_string(), spec);
+            })?;
+            found("connector", name.as_str(), self.connectors())
+        })
+    }
+
+    fn delete_connector(&self, name: Name) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let _change = self.changing.lock().await;
+            self.own_by_api("connector", name.as_str())?;
+            let removed = self.make(|made| made.connectors.remove(name.as_str()).is_some())?;
+            if removed { Ok(()) } else { Err(not_found("connector", name.as_str())) }
+        })
+    }
+
+    fn tokens(&self) -> Vec<TokenResource> {
+        self.token_resources()
+    }
+
+    fn create_token(&self, create: TokenCreate) -> Reply<'_, TokenCreated> {
+        Box::pin(async move { self.issue_token(create) })
+    }
+
+    fn delete_token(&self, name: Name) -> Reply<'_, ()> {
+        Box::pin(async move {
+            match self.tokens.remove(&self.store, name.as_str()).map_err(state)? {
+                true => {
+                    let text = format!("token {name} was revoked");
+                    self.event(Severity::Info, "TokenRevoked", format!("token/{name}"), text);
+                    Ok(())
+                }
+                false => Err(not_found("token", name.as_str())),
+            }
+        })
+    }
+
+    fn peers(&self) -> Vec<PeerResource> {
+        self.peer_resources()
+    }
+
+    fn delete_peer(&self, peer: String) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let id = self.find_peer(&peer).ok_or_else(|| {
+                not_found("peer", &peer).hint("'vanctl peer list' shows the sites that are trusted")
+            })?;
+            let name = self
+                .peers
+                .change(&self.store, |pins| {
+                    let pin = pins.get_mut(&id)?;
+                    pin.revoked = true;
+                    Some(pin.name.clone())
+                })
+                .map_err(state)?
+                .unwrap_or_default();
+            self.links.close_peer(&id, GoAwayReason::Revoked, REVOKE_GRACE);
+            let text = format!("site {name} ({}) was revoked", id.short());
+            self.event(Severity::Warning, "PeerRevoked", format!("site/{id}"), text);
+            Ok(())
+        })
+    }
+
+    fn services(&self) -> Vec<ServiceResource> {
+        self.service_resources()
+    }
+
+    fn events(&self, after: u64) -> Vec<Event> {
+        self.events_after(after)
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.changes()
+    }
+
+    fn ping(&self, request: PingRequest) -> Reply<'_, PingReply> {
+        Box::pin(async move {
+            let links = self.links.all();
+            let wanted = &request.site;
+            let link = links.iter().find(|l| {
+                l.peer.name == *wanted || l.peer.id.to_string() == *wanted || l.peer.id.has_prefix(wanted)
+            });
+            let link = link.ok_or_else(|| {
+                let message = format!("no linked site is called {wanted:?}");
+                ApiError::new(ErrorCode::NotFound, message)
+                    .hint("'vanctl link status' shows the sites that are linked")
+            })?;
+            let rtt = link.ping(PING_PATIENCE).await.ok_or_else(|| {
+                let message = format!("site {} does not answer", link.peer.name);
+                ApiError::new(ErrorCode::Timeout, message)
+            })?;
+            Ok(PingReply {
+                id: link.peer.id,
+                site: link.peer.name.clone(),
+                rtt_ms: rtt.as_secs_f64() * 1000.0,
+            })
+        })
+    }
+
+    fn config(&self) -> Vec<ConfigValue> {
+        self.loaded.lock().values()
+    }
+
+    fn reload(&self) -> Reply<'_, Vec<String>> {
+        Box::pin(async move { self.reload_now().await })
+    }
+
+    fn log(&self, request: LogRequest) -> Result<(), ApiError> {
+        (self.environment.set_log)(&request.level)
+            .map_err(|why| ApiError::new(ErrorCode::Invalid, why))
+    }
+}
+
+impl Site {
+    /// Reads the configuration again and applies the difference.
+    pub async fn reload_now(&self) -> Result<Vec<String>, ApiError> {
+        let _change = self.changing.lock().await;
+        let Some(reload) = &self.environment.reload else {
+            return Err(ApiError::new(ErrorCode::Invalid, "this site has no configuration file"));
+        };
+        let refused = |why: String| {
+            self.event(Severity::Error, "ReloadRefused", "config".into(), why.clone());
+            ApiError::new(ErrorCode::Invalid, why).hint("the old configuration goes on as it was")
+        };
+        let loaded = reload().map_err(refused)?;
+        let changed = self.apply(loaded).map_err(|e| refused(e.to_string()))?;
+        let text = match changed.len() {
+            0 => "configuration read again; nothing changed".to_owned(),
+            _ => format!("configuration read again; changed: {}", changed.join(", ")),
+        };
+        self.event(Severity::Info, "Reloaded", "config".into(), text);
+        Ok(changed)
+    }
+
+    fn issue_token(&self, create: TokenCreate) -> Result<TokenCreated, ApiError> {
+        let invalid = |message: &str| ApiError::new(ErrorCode::Invalid, message);
+        let seconds = create.spec.expires_seconds.unwrap_or(TOKEN_SECONDS);
+        if !(1..=MAX_TOKEN_SECONDS).contains(&seconds) {
+            return Err(invalid("a token's life is 1 second to 365 days"));
+        }
+        let uses = create.spec.uses.unwrap_or(1);
+        if !(1..=MAX_TOKEN_USES).contains(&uses) {
+            return Err(invalid("a token has 1 to 10000 uses"));
+        }
+        let endpoints = self.advertised();
+        if endpoints.is_empty() {
+            return Err(ApiError::new(ErrorCode::Conflict, "this site accepts no links")
+                .hint("add [accept] listen = [\"[::]:8263\"] to the configuration and reload"));
+        }
+        let created = clock::now();
+        let expires = created + SignedDuration::from_secs(seconds.cast_signed());
+        let name = create.name.unwrap_or_else(|| {
+            let random: u32 = rand::random();
+            format!("token-{random:08x}").parse().expect("hex digits make a label")
+        });
+        let secret = Secret::generate();
+        let kept = IssuedToken {
+            hash: secret.hash(),
+            created,
+            expires,
+            uses,
+            redeemed_by: Vec::new(),
+            cost: create.spec.cost,
+        };
+        self.tokens.add(&self.store, name.as_str(), kept).map_err(|error| match error {
+            AddError::Exists => {
+                ApiError::new(ErrorCode::Conflict, format!("there is a token named {name:?}"))
+            }
+            AddError::TooMany => ApiError::new(ErrorCode::Conflict, error.to_string()),
+            AddError::Store(error) => state(error),
+        })?;
+        let issuer = self.own_id();
+        let cost = create.spec.cost;
+        let token = Token { issuer, endpoints, secret, expires, uses, name: name.clone(), cost };
+        let text = format!("token {name} was made: {uses} uses, until {expires}");
+        self.event(Severity::Info, "TokenCreated", format!("token/{name}"), text);
+        Ok(TokenCreated {
+            name: name.to_string(),
+            token: token.encode(),
+            access_token: token.to_access_token_yaml(),
+            expires,
+            uses,
+        })
+    }
+
+    /// Where others reach this site: as configured, else the host's addresses.
+    fn advertised(&self) -> Vec<HostPort> {
+        let bound = self.accepting();
+        let config = self.loaded.lock().config.clone();
+        let Some(accept) = config.accept.filter(|_| !bound.is_empty()) else { return Vec::new() };
+        if !accept.advertise.is_empty() {
+            return accept.advertise;
+        }
+        let (any, fixed): (Vec<_>, Vec<_>) = bound.into_iter().partition(|a| a.ip().is_unspecified());
+        let mut endpoints: Vec<HostPort> = fixed.into_iter().map(HostPort::from).collect();
+        for address in any {
+            let of_host = host_addresses().into_iter().filter(|ip| ip.is_ipv4() || address.is_ipv6());
+            endpoints.extend(of_host.map(|ip| HostPort::new(ip, address.port())));
+        }
+        endpoints.truncate(Token::MAX_ENDPOINTS);
+        endpoints
+    }
+
+    /// A resource that a file owns can't be changed over the API.
+    fn own_by_api(&self, kind: &str, name: &str) -> Result<(), ApiError> {
+        let loaded = self.loaded.lock();
+        let origin = loaded.origins.get(&format!("{kind}.{name}.name"));
+        match origin.file() {
+            Some(file) => Err(ApiError::new(
+                ErrorCode::Conflict,
+                format!("{kind} {name:?} comes from {file} and can't be changed over the API"),
+            )
+            .hint(format!("edit {file} and run 'vanctl reload'"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Two listeners can't have one place.
+    fn check_bind(&self, spec: &ListenerSpec) -> Result<(), ApiError> {
+        let running = self.running.lock();
+        let other = running.listeners.iter().find(|(name, run)| {
+            *name != spec.name.as_str()
+                && run.wanted.spec.bind == spec.bind
+                && !matches!(&spec.bind, van_model::Bind::Tcp(place) if place.port() == 0)
+        });
+        match other {
+            Some((name, _)) => Err(ApiError::new(
+                ErrorCode::Conflict,
+                format!("listener {name:?} is bound to {} already", spec.bind),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes what the API wants, keeps it, and makes it so.
+    fn make<T>(&self, change: impl FnOnce(&mut Made) -> T) -> Result<T, ApiError> {
+        let before = self.made.get();
+        let result = self.made.change(&self.store, change).map_err(state)?;
+        if let Err(error) = self.reconcile() {
+            // What can't be applied is not kept.
+            self.made.change(&self.store, |made| *made = before).map_err(state)?;
+            return Err(error.into());
+        }
+        Ok(result)
+    }
+}
+
+fn supported(protocol: van_model::Protocol) -> Result<(), ApiError> {
+    if protocol.is_supported() {
+        return Ok(());
+    }
+    let message = format!("protocol {:?} is not in this version yet", protocol.as_str());
+    Err(ApiError::new(ErrorCode::Invalid, message).hint("\"tcp\" carries it as it is"))
+}
+
+fn found<S, T>(
+    kind: &str,
+    name: &str,
+    items: Vec<van_model::Resource<S, T>>,
+) -> Result<van_model::Resource<S, T>, ApiError> {
+    items.into_iter().find(|item| item.name == name).ok_or_else(|| not_found(kind, name))
+}
+
+fn not_found(kind: &str, name: &str) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("no {kind} named {name:?}"))
+}
+
+fn not_ours(name: &Name) -> ApiError {
+    let message = format!("link {:?} was made by the site at its other end", name.as_str());
+    ApiError::new(ErrorCode::Conflict, message)
+        .hint("delete it there, or end the trust with 'vanctl peer revoke SITE'")
+}
+
+fn state(error: StoreError) -> ApiError {
+    SiteError::from(error).into()
+}
+
+/// The host's addresses that others may reach: not loopback, not link-local.
+fn host_addresses() -> Vec<std::net::IpAddr> {
+    let mut found = Vec::new();
+    for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
+        let Some(address) = interface.address else { continue };
+        if let Some(v4) = address.as_sockaddr_in() {
+            found.push(std::net::IpAddr::V4(v4.ip()));
+        } else if let Some(v6) = address.as_sockaddr_in6() {
+            found.push(std::net::IpAddr::V6(v6.ip()));
+        }
+    }
+    let link_local = |ip: &std::net::IpAddr| match ip {
+        std::net::IpAddr::V4(v4) => v4.is_link_local(),
+        std::net::IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let (loopback, mut global): (Vec<_>, Vec<_>) =
+        found.into_iter().filter(|ip| !link_local(ip)).partition(|ip| ip.is_loopback());
+    global.dedup();
+    // A machine without a network still links with itself.
+    if global.is_empty() { loopback } else { global }
+}

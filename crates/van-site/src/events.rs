@@ -1,0 +1,56 @@
+//! What happened: a bounded ring that `vanctl events` reads.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use van_model::api::{Event, Severity};
+
+use crate::clock;
+
+/// Events kept; older ones are in the journal.
+const KEPT: usize = 1000;
+
+/// The last events of this run of the daemon.
+#[derive(Debug, Default)]
+pub(crate) struct EventLog(Mutex<Ring>);
+
+#[derive(Debug, Default)]
+struct Ring {
+    events: VecDeque<Event>,
+    last: u64,
+}
+
+impl EventLog {
+    /// Adds one; it also goes to the journal. The same event again within the ring's newest is
+    /// not repeated more than once a second.
+    pub(crate) fn add(&self, severity: Severity, reason: &str, subject: String, message: String) {
+        let now = clock::now();
+        let mut ring = self.0.lock();
+        let repeated = ring.events.back().is_some_and(|last| {
+            last.reason == reason
+                && last.subject == subject
+                && last.message == message
+                && now.duration_since(last.time).as_secs() < 1
+        });
+        if repeated {
+            return;
+        }
+        match severity {
+            Severity::Info => tracing::info!(van.subject = %subject, reason, "{message}"),
+            Severity::Warning => tracing::warn!(van.subject = %subject, reason, "{message}"),
+            Severity::Error => tracing::error!(van.subject = %subject, reason, "{message}"),
+        }
+        ring.last += 1;
+        let sequence = ring.last;
+        let reason = reason.to_owned();
+        ring.events.push_back(Event { sequence, time: now, severity, reason, subject, message });
+        if ring.events.len() > KEPT {
+            ring.events.pop_front();
+        }
+    }
+
+    /// Those after a sequence number, oldest first.
+    pub(crate) fn after(&self, sequence: u64) -> Vec<Event> {
+        self.0.lock().events.iter().filter(|e| e.sequence > sequence).cloned().collect()
+    }
+}

@@ -1,0 +1,92 @@
+//! Admitting newcomers, and keeping the issuers that admitted this site.
+
+use tracing::error;
+use van_model::SiteId;
+use van_model::api::Severity;
+use van_model::status::SiteRef;
+use van_net::{Admission, JoinRefusal, JoinRequest, Joined, Pin};
+use van_pki::{PeerIdentity, Voucher};
+
+use crate::peers::PinnedPeer;
+use crate::site::Site;
+
+impl Site {
+    /// Decides on a newcomer: its secret counts once, then it is pinned.
+    pub(crate) fn admit(
+        &self,
+        joiner: &PeerIdentity,
+        request: &JoinRequest,
+    ) -> Result<Admission, JoinRefusal> {
+        let revoked = self.peers.get(&joiner.id).is_some_and(|p| p.revoked);
+        if revoked || joiner.id == self.own_id() || !self.peers.bundle_admits(&joiner.authority) {
+            return Err(JoinRefusal::Refused);
+        }
+        let by = SiteRef { id: joiner.id, name: request.name.clone() };
+        let unavailable = |e: van_store::StoreError| {
+            error!(error = %e, "a newcomer can't be admitted");
+            JoinRefusal::Unavailable
+        };
+        let token = self
+            .tokens
+            .redeem(&self.store, &request.secret, &by)
+            .map_err(unavailable)?
+            .ok_or(JoinRefusal::Refused)?;
+        let mut pin = PinnedPeer::new(request.name.clone(), &joiner.authority, request.ephemeral);
+        self.peers
+            .change(&self.store, |pins| {
+                // Its own voucher for this site stays where it had given one.
+                pin.voucher = pins.get(&joiner.id).and_then(|old| old.voucher.clone());
+                pins.insert(joiner.id, pin);
+            })
+            .map_err(unavailable)?;
+        self.event(
+            Severity::Info,
+            "TokenRedeemed",
+            format!("token/{token}"),
+            format!("site {} ({}) redeemed token {token}", request.name, joiner.id.short()),
+        );
+        self.mailbox.ring();
+        let voucher = Voucher::issue(&self.own.authority, joiner.id);
+        Ok(Admission { voucher, name: self.name() })
+    }
+
+    /// The peer that a user means: by id, a prefix of it, or name.
+    pub(crate) fn find_peer(&self, text: &str) -> Option<SiteId> {
+        let peers = self.peers.all();
+        if let Ok(id) = text.parse::<SiteId>() {
+            return peers.contains_key(&id).then_some(id);
+        }
+        let mut fits = peers.iter().filter(|(id, pin)| pin.name == text || id.has_prefix(text));
+        match (fits.next(), fits.next()) {
+            (Some((id, _)), None) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+impl Pin for Site {
+    fn pin(&self, link: &str, joined: &Joined) -> Result<(), String> {
+        if !self.peers.bundle_admits(&joined.authority) {
+            return Err("the organisation's bundle does not admit the other site".into());
+        }
+        joined
+            .admission
+            .voucher
+            .verify(&joined.authority)
+            .map_err(|e| format!("the issuer's voucher is not valid: {e}"))?;
+        let mut pin = PinnedPeer::new(joined.admission.name.clone(), &joined.authority, false);
+        pin.voucher = Some(joined.admission.voucher.clone());
+        self.peers
+            .change(&self.store, |pins| {
+                pins.insert(joined.issuer, pin);
+            })
+            .map_err(|e| e.to_string())?;
+        self.event(
+            Severity::Info,
+            "TokenAccepted",
+            format!("link/{link}"),
+            format!("site {} ({}) admitted this site", joined.admission.name, joined.issuer.short()),
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! Opening listeners and link ports; what can't be bound is told and tried again.
+
+use std::net::SocketAddr;
+
+use tracing::info;
+use van_model::ListenerSpec;
+use van_model::api::Severity;
+use van_net::{Acceptor, Tasks};
+use van_proxy::Listener;
+
+use crate::reconcile::Running;
+use crate::site::Site;
+
+/// A link port that is open; dropping it closes the port.
+pub(crate) struct AcceptRun {
+    pub(crate) bound: SocketAddr,
+    tasks: Tasks,
+}
+
+impl Drop for AcceptRun {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
+impl Running {
+    /// Where links are accepted.
+    pub(crate) fn accepting(&self) -> Vec<SocketAddr> {
+        self.accepts.values().flatten().map(|run| run.bound).collect()
+    }
+}
+
+impl Site {
+    pub(crate) fn start_listener(&self, spec: &ListenerSpec) -> Result<Listener, String> {
+        let mailbox = self.mailbox.clone();
+        let changed = std::sync::Arc::new(move || mailbox.ring());
+        let worker = self.workers.get(self.workers.next());
+        Listener::start(spec.clone(), self.dispatcher.clone(), worker, changed).map_err(|error| {
+            let text = format!("listener {}: {error}", spec.name);
+            self.event(Severity::Error, "BindFailed", format!("listener/{}", spec.name), text);
+            error.to_string()
+        })
+    }
+
+    pub(crate) fn start_accept(&self, address: SocketAddr) -> Result<AcceptRun, String> {
+        let _runtime = self.tasks.runtime().enter();
+        let bound = Acceptor::bind(address).and_then(|l| Ok((l.local_addr()?, l)));
+        match bound {
+            Ok((bound, listener)) => {
+                info!(%bound, "accepting links");
+                let tasks = self.tasks.child();
+                tasks.spawn("accept", self.acceptor.clone().run(listener, tasks.clone()));
+                Ok(AcceptRun { bound, tasks })
+            }
+            Err(error) => {
+                let text = format!(
+                    "links can't be accepted at {address}: {error}; \
+                     free the port or change accept.listen, it is tried again every second"
+                );
+                self.event(Severity::Error, "BindFailed", "accept".into(), text.clone());
+                Err(text)
+            }
+        }
+    }
+}

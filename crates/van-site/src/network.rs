@@ -1,0 +1,231 @@
+//! What this site knows of others, and what it tells them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use van_model::api::Severity;
+use van_model::{Address, SiteId};
+use van_net::{Link, Meter};
+use van_proxy::{Candidate, Offer, Service, ServiceTable, Via};
+use van_routing::{Neighbour, OfferRecord, Record, SignedRecord};
+
+use crate::site::Site;
+
+/// Records of neighbours, this site's own, and the counts of services used here.
+#[derive(Default)]
+pub(crate) struct Network {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    records: BTreeMap<(SiteId, u16), SignedRecord>,
+    counter: u32,
+    /// What the own record last said.
+    told: Option<(BTreeMap<Address, Offer>, Vec<Neighbour>, String)>,
+    message: Option<Arc<[u8]>>,
+    /// Who was told the present record: link numbers by site.
+    heard: BTreeSet<SiteId>,
+    services: BTreeMap<Address, Arc<Meter>>,
+    candidates: BTreeMap<(Address, SiteId), Arc<Meter>>,
+}
+
+/// A service as this site sees it.
+pub(crate) struct KnownService {
+    pub(crate) address: Address,
+    pub(crate) offers: BTreeMap<SiteId, Offer>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) meters: Vec<Arc<Meter>>,
+}
+
+impl KnownService {
+    /// A service that is used here and offered nowhere.
+    pub(crate) fn unknown(address: Address) -> Self {
+        Self { address, offers: BTreeMap::new(), meter: Arc::default(), meters: Vec::new() }
+    }
+}
+
+impl Network {
+    /// Services offered anywhere or used here.
+    pub(crate) fn services(&self, own: SiteId, local: &BTreeMap<Address, Offer>) -> Vec<KnownService> {
+        let mut inner = self.inner.lock();
+        let mut known = inner.offers(own, local);
+        for address in inner.services.keys() {
+            known.entry(address.clone()).or_default();
+        }
+        let make = |(address, offers): (Address, BTreeMap<SiteId, Offer>)| KnownService {
+            meter: inner.services.entry(address.clone()).or_default().clone(),
+            meters: inner
+                .candidates
+                .iter()
+                .filter(|((a, _), _)| *a == address)
+                .map(|(_, meter)| meter.clone())
+                .collect(),
+            offers,
+            address,
+        };
+        known.into_iter().map(make).collect()
+    }
+
+    /// The names of sites by id, as their records say.
+    pub(crate) fn names(&self) -> BTreeMap<SiteId, String> {
+        let inner = self.inner.lock();
+        inner.records.values().map(|r| (r.record.origin, r.record.name.clone())).collect()
+    }
+
+    /// How many neighbours know what is offered now.
+    pub(crate) fn told(&self) -> usize {
+        self.inner.lock().heard.len()
+    }
+}
+
+impl Inner {
+    fn offers(
+        &self,
+        own: SiteId,
+        local: &BTreeMap<Address, Offer>,
+    ) -> BTreeMap<Address, BTreeMap<SiteId, Offer>> {
+        let mut known: BTreeMap<Address, BTreeMap<SiteId, Offer>> = BTreeMap::new();
+        for (address, offer) in local {
+            known.entry(address.clone()).or_default().insert(own, offer.clone());
+        }
+        for signed in self.records.values() {
+            for offer in &signed.record.offers {
+                let entry = Offer {
+                    targets: offer.targets,
+                    protocol: offer.protocol,
+                    service_port: offer.service_port,
+                    target_port: offer.target_port,
+                };
+                let sites = known.entry(offer.address.clone()).or_default();
+                sites.insert(signed.record.origin, entry);
+            }
+        }
+        known
+    }
+}
+
+impl Site {
+    /// Takes a neighbour's record; only its own origin may send it in this version.
+    pub(crate) fn take_record(&self, link: &Arc<Link>, message: &[u8]) {
+        let subject = format!("site/{}", link.peer.id);
+        let signed = match SignedRecord::decode(message) {
+            Ok(signed) => signed,
+            Err(error) => {
+                let text = format!("site {} sent a bad record: {error}", link.peer.name);
+                return self.event(Severity::Warning, "BadRecord", subject, text);
+            }
+        };
+        let key = (signed.record.origin, signed.record.replica);
+        if key != (link.peer.id, link.peer.replica) {
+            return;
+        }
+        let mut inner = self.network.inner.lock();
+        let newer = inner
+            .records
+            .get(&key)
+            .is_none_or(|old| old.record.sequence() < signed.record.sequence());
+        if newer {
+            inner.records.insert(key, signed);
+        }
+    }
+
+    /// Brings everything that follows from links, records and connectors up to date.
+    pub(crate) fn refresh_network(&self) {
+        let links = self.links.all();
+        let offers = self.connectors.offers();
+        self.forget_unreachable(&links);
+        self.tell_neighbours(&links, &offers);
+        self.publish(&links, &offers);
+    }
+
+    fn forget_unreachable(&self, links: &[Arc<Link>]) {
+        let mut inner = self.network.inner.lock();
+        let linked = |id: &SiteId, replica: u16| {
+            links.iter().any(|l| l.peer.id == *id && l.peer.replica == replica)
+        };
+        inner.records.retain(|(id, replica), _| linked(id, *replica));
+        inner.heard.retain(|id| links.iter().any(|l| l.peer.id == *id));
+    }
+
+    /// Sends the own record to who has not heard it.
+    fn tell_neighbours(&self, links: &[Arc<Link>], offers: &BTreeMap<Address, Offer>) {
+        let neighbours: Vec<Neighbour> = links
+            .iter()
+            .map(|l| Neighbour { site: l.peer.id, replica: l.peer.replica, cost: l.cost.max(1) })
+            .collect();
+        let said = (offers.clone(), neighbours, self.name());
+        let mut inner = self.network.inner.lock();
+        if inner.told.as_ref() != Some(&said) || inner.message.is_none() {
+            inner.counter += 1;
+            let record = self.own_record(inner.counter, &said);
+            let vouchers = self.peers.all().into_values().filter_map(|p| p.voucher).collect();
+            let signed = SignedRecord::sign(record, &self.own.authority, vouchers);
+            inner.message = Some(signed.as_bytes().into());
+            inner.told = Some(said);
+            inner.heard.clear();
+        }
+        let Some(message) = inner.message.clone() else { return };
+        for link in links {
+            if !inner.heard.contains(&link.peer.id) && link.send_route(&message) {
+                inner.heard.insert(link.peer.id);
+            }
+        }
+    }
+
+    fn own_record(
+        &self,
+        counter: u32,
+        (offers, neighbours, name): &(BTreeMap<Address, Offer>, Vec<Neighbour>, String),
+    ) -> Record {
+        let local = self.links.local();
+        Record {
+            origin: local.id,
+            replica: 0,
+            epoch: self.epoch,
+            counter,
+            name: name.clone(),
+            mode: local.mode,
+            software: local.software,
+            neighbours: neighbours.clone(),
+            offers: offers
+                .iter()
+                .map(|(address, offer)| OfferRecord {
+                    address: address.clone(),
+                    protocol: offer.protocol,
+                    service_port: offer.service_port,
+                    target_port: offer.target_port,
+                    targets: offer.targets,
+                })
+                .collect(),
+        }
+    }
+
+    /// Gives the data plane a new snapshot of where each address can be reached.
+    fn publish(&self, links: &[Arc<Link>], local: &BTreeMap<Address, Offer>) {
+        let own = self.own_id();
+        let mut inner = self.network.inner.lock();
+        let known = inner.offers(own, local);
+        let mut table = Vec::new();
+        for (address, sites) in known {
+            let mut candidates = Vec::new();
+            for (site, offer) in sites {
+                let usable: Vec<_> =
+                    links.iter().filter(|l| l.peer.id == site && l.takes_flows()).cloned().collect();
+                let via = if site == own { Via::Local } else { Via::Links(usable) };
+                let cost = match &via {
+                    Via::Local => Some(0),
+                    Via::Links(links) => links.iter().map(|l| u32::from(l.cost)).min(),
+                };
+                let Some(cost) = cost.filter(|_| offer.targets > 0) else { continue };
+                let meter = inner.candidates.entry((address.clone(), site)).or_default().clone();
+                candidates.push(Candidate { site, via, targets: offer.targets, cost, meter });
+            }
+            let meter = inner.services.entry(address.clone()).or_default().clone();
+            table.push((address, Arc::new(Service { candidates, meter })));
+        }
+        drop(inner);
+        self.dispatcher.publish(table.into_iter().collect::<ServiceTable>());
+    }
+}

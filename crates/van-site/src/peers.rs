@@ -1,0 +1,153 @@
+//! The sites that this one trusts directly.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use van_model::SiteId;
+use van_pki::{Bundle, CertificateDer, Peers, Voucher};
+use van_store::{Store, StoreError};
+
+use crate::clock;
+
+/// The document that keeps the peers.
+const DOCUMENT: &str = "peers";
+
+/// An ephemeral peer is forgotten so long after its last link.
+const EPHEMERAL_LIFE: SignedDuration = SignedDuration::from_hours(24);
+
+/// A pinned peer, as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PinnedPeer {
+    pub(crate) name: String,
+    /// The authority's certificate, DER in base64.
+    authority: String,
+    pub(crate) since: Timestamp,
+    #[serde(default)]
+    pub(crate) last_seen: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) ephemeral: bool,
+    #[serde(default)]
+    pub(crate) revoked: bool,
+    /// This site's id signed by the peer, where its token admitted this site.
+    #[serde(default)]
+    pub(crate) voucher: Option<Voucher>,
+}
+
+type Pins = BTreeMap<SiteId, PinnedPeer>;
+
+/// All pinned peers.
+pub(crate) struct PeerBook {
+    pins: RwLock<Pins>,
+    bundle: Option<Bundle>,
+}
+
+impl fmt::Debug for PeerBook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PeerBook({} peers)", self.pins.read().len())
+    }
+}
+
+impl Peers for PeerBook {
+    fn authority(&self, id: &SiteId) -> Option<CertificateDer<'static>> {
+        let authority = {
+            let pins = self.pins.read();
+            pins.get(id).filter(|p| !p.revoked)?.authority()?
+        };
+        let admitted = |bundle: &Bundle| bundle.admits(&authority, clock::now()).is_ok();
+        self.bundle.as_ref().is_none_or(admitted).then_some(authority)
+    }
+}
+
+impl PinnedPeer {
+    pub(crate) fn new(name: String, authority: &CertificateDer<'_>, ephemeral: bool) -> Self {
+        Self {
+            name,
+            authority: BASE64_STANDARD.encode(authority),
+            since: clock::now(),
+            last_seen: None,
+            ephemeral,
+            revoked: false,
+            voucher: None,
+        }
+    }
+
+    fn authority(&self) -> Option<CertificateDer<'static>> {
+        BASE64_STANDARD.decode(&self.authority).ok().map(CertificateDer::from)
+    }
+}
+
+impl PeerBook {
+    pub(crate) fn load(store: &Store, bundle: Option<Bundle>) -> Result<Self, StoreError> {
+        let pins: Pins = store.read(DOCUMENT)?.unwrap_or_default();
+        Ok(Self { pins: RwLock::new(pins), bundle })
+    }
+
+    /// Whether an organisation's bundle admits this authority.
+    pub(crate) fn bundle_admits(&self, authority: &CertificateDer<'_>) -> bool {
+        self.bundle.as_ref().is_none_or(|b| b.admits(authority, clock::now()).is_ok())
+    }
+
+    pub(crate) fn all(&self) -> Pins {
+        self.pins.read().clone()
+    }
+
+    pub(crate) fn get(&self, id: &SiteId) -> Option<PinnedPeer> {
+        self.pins.read().get(id).cloned()
+    }
+
+    /// Changes the peers and keeps the change; on a failed write all stays as it was.
+    pub(crate) fn change<T>(
+        &self,
+        store: &Store,
+        change: impl FnOnce(&mut Pins) -> T,
+    ) -> Result<T, StoreError> {
+        let mut pins = self.pins.write();
+        let mut fresh = pins.clone();
+        let result = change(&mut fresh);
+        store.write(DOCUMENT, &fresh)?;
+        *pins = fresh;
+        Ok(result)
+    }
+
+    /// Notes that a link to a peer is up or was until now; kept with the next change.
+    pub(crate) fn seen(&self, id: &SiteId, name: &str) {
+        if let Some(pin) = self.pins.write().get_mut(id) {
+            pin.last_seen = Some(clock::now());
+            name.clone_into(&mut pin.name);
+        }
+    }
+
+    /// Keeps what was only noted.
+    pub(crate) fn keep(&self, store: &Store) -> Result<(), StoreError> {
+        self.change(store, |_| ())
+    }
+
+    /// Forgets ephemeral peers a day after their last link. `linked` says who has one now.
+    pub(crate) fn forget_ephemeral(
+        &self,
+        store: &Store,
+        linked: impl Fn(&SiteId) -> bool,
+    ) -> Result<Vec<String>, StoreError> {
+        let old = |id: &SiteId, pin: &PinnedPeer| {
+            let last = pin.last_seen.unwrap_or(pin.since);
+            pin.ephemeral
+                && !pin.revoked
+                && !linked(id)
+                && clock::now().duration_since(last) >= EPHEMERAL_LIFE
+        };
+        if !self.pins.read().iter().any(|(id, pin)| old(id, pin)) {
+            return Ok(Vec::new());
+        }
+        self.change(store, |pins| {
+            let gone = pins.iter().filter(|(id, pin)| old(id, pin));
+            let gone: Vec<(SiteId, String)> = gone.map(|(id, p)| (*id, p.name.clone())).collect();
+            pins.retain(|id, _| !gone.iter().any(|(g, _)| g == id));
+            gone.into_iter().map(|(_, name)| name).collect()
+        })
+    }
+}

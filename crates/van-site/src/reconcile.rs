@@ -1,0 +1,343 @@
+//! From what is wanted to what runs: the difference is applied, the rest is not touched.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use van_config::Loaded;
+use van_model::api::{Severity, Source};
+use van_model::{ConnectorSpec, Cost, LinkSpec, ListenerSpec, TokenSpec};
+use van_mux::GoAwayReason;
+use van_net::{DialSpec, DialStatus, Dialler, Meter, Proxy, Tasks};
+use van_pki::Token;
+use van_proxy::Listener;
+
+use crate::error::SiteError;
+use crate::listening::AcceptRun;
+use crate::resources::LinkPeer;
+use crate::site::Site;
+
+/// A wanted resource and who wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted<S> {
+    pub(crate) spec: S,
+    pub(crate) source: Source,
+    pub(crate) file: Option<String>,
+}
+
+/// A link that is being dialled.
+pub(crate) struct LinkRun {
+    pub(crate) wanted: Wanted<LinkSpec>,
+    pub(crate) dial: DialSpec,
+    pub(crate) status: watch::Receiver<DialStatus>,
+    pub(crate) meter: Arc<Meter>,
+    tasks: Tasks,
+}
+
+/// A listener that runs, or why it does not.
+pub(crate) struct ListenerRun {
+    pub(crate) wanted: Wanted<ListenerSpec>,
+    pub(crate) listener: Result<Listener, String>,
+}
+
+/// What runs now.
+#[derive(Default)]
+pub(crate) struct Running {
+    pub(crate) accepts: BTreeMap<SocketAddr, Result<AcceptRun, String>>,
+    pub(crate) links: BTreeMap<String, LinkRun>,
+    pub(crate) listeners: BTreeMap<String, ListenerRun>,
+    pub(crate) connectors: BTreeMap<String, Wanted<ConnectorSpec>>,
+}
+
+/// All that is wanted, of all sources: a file's resource goes before one of the same name that was
+/// made over the API.
+pub(crate) struct AllWanted {
+    pub(crate) links: BTreeMap<String, Wanted<LinkSpec>>,
+    pub(crate) listeners: BTreeMap<String, Wanted<ListenerSpec>>,
+    pub(crate) connectors: BTreeMap<String, Wanted<ConnectorSpec>>,
+    pub(crate) accept: Vec<SocketAddr>,
+}
+
+/// The most bytes of a token's file.
+const MAX_TOKEN_FILE: u64 = 64 * 1024;
+
+/// Time for flows of a link that is deleted, long enough for GOAWAY to be sent.
+const DELETE_GRACE: Duration = Duration::from_millis(500);
+
+impl Site {
+    /// What is wanted now.
+    pub(crate) fn wanted(&self, loaded: &Loaded) -> AllWanted {
+        let file = |kind: &str, name: &str| {
+            let key = format!("{kind}.{name}.name");
+            loaded.origins.get(&key).file().map(ToOwned::to_owned)
+        };
+        let made = self.made.get();
+        AllWanted {
+            links: merged(&loaded.config.links, made.links, |s| s.name.as_str(), |n| file("link", n)),
+            listeners: merged(
+                &loaded.config.listeners,
+                made.listeners,
+                |s| s.name.as_str(),
+                |n| file("listener", n),
+            ),
+            connectors: merged(
+                &loaded.config.connectors,
+                made.connectors,
+                |s| s.name.as_str(),
+                |n| file("connector", n),
+            ),
+            accept: loaded.config.accept.iter().flat_map(|a| a.listen.clone()).collect(),
+        }
+    }
+
+    /// Applies a new configuration; on an error the old one goes on as it was.
+    ///
+    /// Returns what changed, as `link/NAME`.
+    pub fn apply(&self, loaded: Loaded) -> Result<Vec<String>, SiteError> {
+        let old = self.loaded.lock().clone();
+        if loaded.config.identity != old.config.identity {
+            return Err(SiteError::NeedsRestart("[identity]"));
+        }
+        if loaded.config.api != old.config.api {
+            return Err(SiteError::NeedsRestart("[api]"));
+        }
+        if loaded.config.limits != old.config.limits {
+            return Err(SiteError::NeedsRestart("[limits]"));
+        }
+        let wanted = self.wanted(&loaded);
+        let dials = self.prepare_links(&wanted.links)?;
+        if loaded.config.log != old.config.log
+            && let Err(why) = (self.environment.set_log)(&loaded.config.log.level)
+        {
+            tracing::warn!(why, "log.level is not changed");
+        }
+        let config = &loaded.config;
+        self.links.set_local(|local| {
+            local.name = config.site.name.to_string();
+            local.mode = config.site.mode;
+        });
+        let site_changed = loaded.config.site != old.config.site;
+        *self.loaded.lock() = loaded;
+        let mut changed = self.run_wanted(wanted, dials);
+        if site_changed {
+            changed.push("site".into());
+        }
+        self.mailbox.ring();
+        Ok(changed)
+    }
+
+    /// Applies what is wanted with the configuration that stands.
+    pub(crate) fn reconcile(&self) -> Result<Vec<String>, SiteError> {
+        let loaded = self.loaded.lock().clone();
+        let wanted = self.wanted(&loaded);
+        let dials = self.prepare_links(&wanted.links)?;
+        let changed = self.run_wanted(wanted, dials);
+        self.mailbox.ring();
+        Ok(changed)
+    }
+
+    /// Finds out, for each link that is not running as wanted, whom to dial. Changes nothing.
+    fn prepare_links(
+        &self,
+        wanted: &BTreeMap<String, Wanted<LinkSpec>>,
+    ) -> Result<BTreeMap<String, DialSpec>, SiteError> {
+        let running = self.running.lock();
+        let same = |name: &String, w: &Wanted<LinkSpec>| {
+            running.links.get(name).is_some_and(|run| run.wanted.spec == w.spec)
+        };
+        let fresh = wanted.iter().filter(|(name, w)| !same(name, w));
+        let mut dials = BTreeMap::new();
+        for (name, wanted) in fresh {
+            match self.dial_spec(&wanted.spec) {
+                Ok(dial) => {
+                    dials.insert(name.clone(), dial);
+                }
+                // What was made over the API was checked then; it must not stop the start.
+                Err(error) if wanted.source == Source::Api => {
+                    let subject = format!("link/{name}");
+                    self.event(Severity::Error, "BadToken", subject, error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(dials)
+    }
+
+    /// Whom a link dials: by its token, or by what is kept of it.
+    pub(crate) fn dial_spec(&self, spec: &LinkSpec) -> Result<DialSpec, SiteError> {
+        let name = spec.name.as_str();
+        let bad = |why: String| SiteError::Token { link: name.into(), why };
+        let kept = self.link_peers.get().remove(name);
+        let token = match &spec.token {
+            TokenSpec::Text(text) => Some(Token::decode(text).map_err(|e| bad(e.to_string()))?),
+            TokenSpec::File(path) => match read_token(path) {
+                Ok(text) => Some(Token::decode(&text).map_err(|e| bad(format!("{}: {e}", path.display())))?),
+                Err(_) if kept.is_some() => None,
+                Err(e) => return Err(bad(format!("the token {} can't be read: {e}", path.display()))),
+            },
+        };
+        let peer = match (&token, kept) {
+            (Some(token), _) => LinkPeer {
+                peer: token.issuer,
+                endpoints: token.endpoints.clone(),
+                cost: token.cost,
+            },
+            (None, Some(kept)) => kept,
+            (None, None) => return Err(bad("there is neither a token nor a known peer".into())),
+        };
+        if peer.peer == self.own_id() {
+            return Err(bad("the token was made by this very site; make it at the other site".into()));
+        }
+        let proxy = match &spec.proxy {
+            Some(url) => Some(url.parse::<Proxy>().map_err(|e| bad(e.to_string()))?),
+            None => self.environment.proxy.clone(),
+        };
+        self.link_peers.change(&self.store, |kept| kept.insert(name.to_owned(), peer.clone()))?;
+        let cost = spec.cost.or(peer.cost).unwrap_or(Cost::MIN);
+        let LinkPeer { peer, endpoints, .. } = peer;
+        Ok(DialSpec { name: name.into(), peer, endpoints, cost, proxy, token })
+    }
+
+    /// Makes the difference. Only binding can fail, and that is tried again.
+    fn run_wanted(&self, wanted: AllWanted, mut dials: BTreeMap<String, DialSpec>) -> Vec<String> {
+        let mut changed = Vec::new();
+        let mut running = self.running.lock();
+        running.drop_unwanted(self, &wanted, &mut changed);
+        for (name, wanted) in wanted.connectors {
+            if running.connectors.get(&name) != Some(&wanted) {
+                self.connectors.set(wanted.spec.clone());
+                changed.push(format!("connector/{name}"));
+                running.connectors.insert(name, wanted);
+            }
+        }
+        for (name, wanted) in wanted.listeners {
+            if running.listeners.get(&name).is_some_and(|run| run.wanted.spec == wanted.spec) {
+                continue;
+            }
+            let listener = self.start_listener(&wanted.spec);
+            changed.push(format!("listener/{name}"));
+            running.listeners.insert(name, ListenerRun { wanted, listener });
+        }
+        for (name, wanted) in wanted.links {
+            if let Some(dial) = dials.remove(&name) {
+                changed.push(format!("link/{name}"));
+                running.links.insert(name, self.start_link(wanted, dial));
+            }
+        }
+        for address in wanted.accept {
+            running.accepts.entry(address).or_insert_with(|| {
+                changed.push(format!("accept/{address}"));
+                self.start_accept(address)
+            });
+        }
+        changed
+    }
+
+    fn start_link(&self, wanted: Wanted<LinkSpec>, dial: DialSpec) -> LinkRun {
+        let tasks = self.tasks.child();
+        let (status, meter) = Dialler::start(self.links.clone(), dial.clone(), self.arc(), &tasks);
+        LinkRun { wanted, dial, status, meter, tasks }
+    }
+
+    /// Tries again to bind what could not be bound.
+    pub(crate) fn retry_binds(&self) {
+        let mut running = self.running.lock();
+        for run in running.listeners.values_mut().filter(|run| run.listener.is_err()) {
+            run.listener = self.start_listener(&run.wanted.spec);
+        }
+        let failed: Vec<_> =
+            running.accepts.iter().filter(|(_, run)| run.is_err()).map(|(a, _)| *a).collect();
+        for address in failed {
+            running.accepts.insert(address, self.start_accept(address));
+        }
+    }
+}
+
+impl Running {
+    /// Stops what is not wanted any more, or is wanted differently.
+    fn drop_unwanted(&mut self, site: &Site, wanted: &AllWanted, changed: &mut Vec<String>) {
+        let links = wanted.links.iter().map(|(n, w)| (n, &w.spec)).collect::<BTreeMap<_, _>>();
+        let gone: Vec<String> = self
+            .links
+            .iter()
+            .filter(|(name, run)| links.get(name) != Some(&&run.wanted.spec))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            let Some(run) = self.links.remove(&name) else { continue };
+            run.tasks.cancel();
+            for link in site.links.all().iter().filter(|l| Arc::ptr_eq(&l.meter, &run.meter)) {
+                link.go_away(GoAwayReason::Deleted, DELETE_GRACE);
+            }
+            changed.push(format!("link/{name}"));
+        }
+        let gone: Vec<String> = self
+            .listeners
+            .iter()
+            .filter(|(name, run)| {
+                wanted.listeners.get(*name).map(|w| &w.spec) != Some(&run.wanted.spec)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            if let Some(ListenerRun { listener: Ok(listener), .. }) = self.listeners.remove(&name) {
+                listener.stop();
+            }
+            changed.push(format!("listener/{name}"));
+        }
+        self.connectors.retain(|name, old| {
+            let keep = wanted.connectors.contains_key(name);
+            if !keep {
+                site.connectors.remove(&old.spec.name);
+                changed.push(format!("connector/{name}"));
+            }
+            keep
+        });
+        self.accepts.retain(|address, _| {
+            let keep = wanted.accept.contains(address);
+            if !keep {
+                changed.push(format!("accept/{address}"));
+            }
+            keep
+        });
+    }
+
+    /// Stops taking new flows and links.
+    pub(crate) fn stop_taking(&mut self) {
+        for run in std::mem::take(&mut self.listeners).into_values() {
+            if let Ok(listener) = run.listener {
+                listener.stop();
+            }
+        }
+        for run in self.links.values() {
+            run.tasks.cancel();
+        }
+        self.accepts.clear();
+    }
+}
+
+fn merged<S: Clone>(
+    files: &[S],
+    made: BTreeMap<String, S>,
+    name: impl Fn(&S) -> &str,
+    file: impl Fn(&str) -> Option<String>,
+) -> BTreeMap<String, Wanted<S>> {
+    let made = made.into_iter().map(|(name, spec)| {
+        (name, Wanted { spec, source: Source::Api, file: None })
+    });
+    let files = files.iter().map(|spec| {
+        let file = file(name(spec));
+        (name(spec).to_owned(), Wanted { spec: spec.clone(), source: Source::File, file })
+    });
+    made.chain(files).collect()
+}
+
+fn read_token(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
+    Ok(text)
+}

@@ -1,0 +1,350 @@
+//! The site itself: what it is made of, its start, its one task, and its stop.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tracing::{error, warn};
+use van_config::Loaded;
+use van_model::{Name, SiteId};
+use van_model::api::Severity;
+use van_mux::Budget;
+use van_net::{Acceptor, Links, LinksConfig, Local, Proxy, Tasks, Workers};
+use van_proxy::{Connectors, Dispatcher};
+use van_store::Store;
+
+use crate::clock::SystemClock;
+use crate::error::SiteError;
+use crate::events::EventLog;
+use crate::identity::OwnIdentity;
+use crate::mailbox::{Letters, Mailbox};
+use crate::network::Network;
+use crate::peers::PeerBook;
+use crate::reconcile::Running;
+use crate::resources::{Kept, LinkPeers, MadeBook};
+use crate::status::Remembered;
+use crate::tokens::TokenBook;
+
+/// Reads the configuration anew.
+pub type Reload = Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>;
+
+/// Changes what is logged; the error is a sentence.
+pub type SetLog = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// What the process around the site gives it.
+pub struct Environment {
+    /// The software's version.
+    pub version: String,
+    /// Whether peers forget this site a day after its last link.
+    pub ephemeral: bool,
+    /// Names the site after its id: this, `-`, and 6 characters of the id.
+    pub name_prefix: Option<String>,
+    /// The way out that the environment variables name.
+    pub proxy: Option<Proxy>,
+    /// Reads the configuration anew; `None`: there is none to read.
+    pub reload: Option<Reload>,
+    /// Changes what is logged.
+    pub set_log: SetLog,
+}
+
+/// What a site starts with.
+pub struct Start {
+    /// The wanted state.
+    pub loaded: Loaded,
+    /// The state directory.
+    pub store: Store,
+    /// The data plane.
+    pub workers: Arc<Workers>,
+    /// The control runtime.
+    pub tasks: Tasks,
+    /// The process around it.
+    pub environment: Environment,
+}
+
+/// One running site.
+pub struct Site {
+    pub(crate) store: Store,
+    pub(crate) own: OwnIdentity,
+    pub(crate) peers: Arc<PeerBook>,
+    pub(crate) tokens: TokenBook,
+    pub(crate) made: MadeBook,
+    pub(crate) link_peers: LinkPeers,
+    pub(crate) links: Arc<Links>,
+    pub(crate) acceptor: Arc<Acceptor>,
+    pub(crate) connectors: Arc<Connectors>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) tasks: Tasks,
+    pub(crate) network: Network,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) environment: Environment,
+    pub(crate) loaded: Mutex<Loaded>,
+    pub(crate) running: Mutex<Running>,
+    /// Held while wanted state is changed, so that changes come one after the other.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Rises with each start, so that records of this run are newer than those before.
+    pub(crate) epoch: u32,
+    pub(crate) started: Instant,
+    pub(crate) remembered: Remembered,
+    /// Why the state directory can't be written, if so.
+    pub(crate) state_problem: Mutex<Option<String>>,
+    events: EventLog,
+    changed: watch::Sender<u64>,
+    this: Weak<Self>,
+}
+
+/// The document that keeps the epoch.
+const EPOCH: &str = "epoch";
+
+/// How often the site looks at what only time changes.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Time that open flows get when the daemon stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The share of the memory limit that windows may take beyond their initial credit.
+const BUDGET_SHARE: u64 = 4;
+
+/// Taken for the memory limit where none can be read.
+const MEMORY_UNKNOWN: u64 = 1 << 30;
+
+impl Site {
+    /// Starts a site: reads its state, applies what is wanted, and keeps it so.
+    pub fn start(start: Start) -> Result<Arc<Self>, SiteError> {
+        let Start { mut loaded, store, workers, tasks, environment } = start;
+        let (own, bundle) = OwnIdentity::load(&store, loaded.config.identity.as_ref())?;
+        if let Some(prefix) = &environment.name_prefix {
+            loaded.config.site.name = name_after(prefix, own.identity.id());
+        }
+        let peers = Arc::new(PeerBook::load(&store, bundle)?);
+        let tokens = TokenBook::load(&store)?;
+        let made = MadeBook::load_made(&store)?;
+        let link_peers = LinkPeers::load_peers(&store)?;
+        let epoch = next_epoch(&store)?;
+        let mailbox: Arc<Mailbox> = Arc::default();
+        let bell = mailbox.clone();
+        let ring: Arc<dyn Fn() + Send + Sync> = Arc::new(move || bell.ring());
+        let connectors = Connectors::new(workers.clone(), ring, tasks.clone());
+        let limits = &loaded.config.limits;
+        let dispatcher = Dispatcher::new(connectors.clone(), workers.clone(), limits.flows);
+        let links = Links::new(LinksConfig {
+            local: local(&own, &loaded, &environment),
+            identity: own.identity.clone(),
+            peers: peers.clone(),
+            clock: Arc::new(SystemClock),
+            workers: workers.clone(),
+            budget: Budget::new(memory_limit() / BUDGET_SHARE),
+            egress: connectors.clone(),
+            observer: mailbox.clone(),
+        });
+        let site = Arc::new_cyclic(|this| Self {
+            acceptor: Acceptor::new(links.clone()),
+            store,
+            own,
+            peers,
+            tokens,
+            made,
+            link_peers,
+            links,
+            connectors,
+            dispatcher,
+            workers,
+            tasks,
+            network: Network::default(),
+            mailbox,
+            environment,
+            loaded: Mutex::new(loaded),
+            running: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+            epoch,
+            started: Instant::now(),
+            remembered: Remembered::default(),
+            state_problem: Mutex::default(),
+            events: EventLog::default(),
+            changed: watch::Sender::new(0),
+            this: this.clone(),
+        });
+        site.mailbox.belongs_to(&site);
+        site.tell_set_aside();
+        site.reconcile()?;
+        site.refresh_network();
+        let task = site.clone();
+        site.tasks.spawn("site", async move { task.run().await });
+        Ok(site)
+    }
+
+    /// The site's task: takes notes from the data plane, and does what time asks for.
+    async fn run(&self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.mailbox.rung() => self.take_letters(),
+                _ = tick.tick() => self.tick(),
+            }
+        }
+    }
+
+    fn take_letters(&self) {
+        let Letters { up, down, routes, refused } = self.mailbox.take();
+        for link in up {
+            self.peers.seen(&link.peer.id, &link.peer.name);
+            self.keep_peers();
+            let text = format!("link {} to site {} is up", link.name, link.peer.name);
+            self.event(Severity::Info, "LinkUp", format!("link/{}", link.name), text);
+        }
+        for (link, why) in down {
+            self.peers.seen(&link.peer.id, &link.peer.name);
+            self.keep_peers();
+            let text = format!("link {} to site {} is down: {why}", link.name, link.peer.name);
+            self.event(Severity::Warning, "LinkDown", format!("link/{}", link.name), text);
+        }
+        for (remote, why) in refused {
+            let subject = format!("remote/{}", remote.ip());
+            self.event(Severity::Warning, "Refused", subject, format!("{remote}: {why}"));
+        }
+        for (link, message) in routes.into_values() {
+            self.take_record(&link, &message);
+        }
+        self.refresh_network();
+        self.notify();
+    }
+
+    /// Keeps when peers were last seen; that also tells whether the state can be written.
+    fn keep_peers(&self) {
+        let problem = self.peers.keep(&self.store).err().map(|e| e.to_string());
+        if let Some(why) = &problem {
+            error!(why, "the state directory can't be written");
+        }
+        *self.state_problem.lock() = problem;
+    }
+
+    fn tick(&self) {
+        self.own.renew_if_due();
+        if let Err(error) = self.tokens.drop_expired(&self.store) {
+            warn!(%error, "expired tokens stay in the state directory");
+        }
+        let linked = |id: &SiteId| !self.links.to(id).is_empty();
+        match self.peers.forget_ephemeral(&self.store, linked) {
+            Ok(gone) => gone.iter().for_each(|name| {
+                let text = format!("the one-shot site {name} was forgotten a day after its last link");
+                self.event(Severity::Info, "PeerForgotten", format!("site/{name}"), text);
+            }),
+            Err(error) => warn!(%error, "an ephemeral peer can't be forgotten"),
+        }
+        if self.state_problem.lock().is_some() {
+            self.keep_peers();
+        }
+        self.retry_binds();
+        self.refresh_network();
+        self.notify();
+    }
+
+    /// Says that something which status shows has changed.
+    pub(crate) fn notify(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Ticks when something that status shows has changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn event(&self, severity: Severity, reason: &str, subject: String, message: String) {
+        self.events.add(severity, reason, subject, message);
+        self.notify();
+    }
+
+    pub(crate) fn events_after(&self, sequence: u64) -> Vec<van_model::api::Event> {
+        self.events.after(sequence)
+    }
+
+    /// This site's id.
+    pub fn own_id(&self) -> SiteId {
+        self.own.identity.id()
+    }
+
+    /// This site's name.
+    pub fn name(&self) -> String {
+        self.loaded.lock().config.site.name.to_string()
+    }
+
+    /// Where links are accepted now.
+    pub fn accepting(&self) -> Vec<SocketAddr> {
+        self.running.lock().accepting()
+    }
+
+    pub(crate) fn arc(&self) -> Arc<Self> {
+        self.this.upgrade().expect("a method runs on a living site")
+    }
+
+    /// Stops in order: no new flows, open ones may end, then everything closes.
+    pub async fn stop(&self) {
+        self.running.lock().stop_taking();
+        self.links.close_all(DRAIN);
+        let deadline = Instant::now() + DRAIN;
+        while Instant::now() < deadline && self.dispatcher.flows_open() + self.egress_flows() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.keep_peers();
+        self.tasks.cancel();
+    }
+
+    fn egress_flows(&self) -> u64 {
+        self.connectors.all().iter().map(|c| c.meter.open.get()).sum()
+    }
+
+    /// Tells of state files that were unusable; each is a loss that an operator must know.
+    fn tell_set_aside(&self) {
+        for aside in self.store.set_aside() {
+            let severity = if aside.repaired { Severity::Warning } else { Severity::Error };
+            self.event(severity, "StateSetAside", format!("state/{}", aside.name), aside.to_string());
+        }
+    }
+}
+
+pub(crate) fn local(own: &OwnIdentity, loaded: &Loaded, environment: &Environment) -> Local {
+    let config = &loaded.config;
+    Local {
+        id: own.identity.id(),
+        instance: rand::random(),
+        name: config.site.name.to_string(),
+        mode: config.site.mode,
+        ephemeral: environment.ephemeral,
+        software: environment.version.clone(),
+        max_streams: config.limits.flows,
+        flow_window_max: u32::try_from(config.limits.flow_window_max.as_u64()).unwrap_or(u32::MAX),
+    }
+}
+
+/// `PREFIX-` and 6 characters of the id, cut to what a name may have.
+fn name_after(prefix: &str, id: SiteId) -> Name {
+    const SUFFIX: usize = 7;
+    let prefix: String = prefix.chars().take(Name::MAX - SUFFIX).collect();
+    let short = &id.to_string()[..SUFFIX - 1];
+    let whole = format!("{}-{short}", prefix.trim_end_matches(|c: char| !c.is_alphanumeric()));
+    Name::from_lossy(&whole).expect("an id's characters make a name")
+}
+
+fn next_epoch(store: &Store) -> Result<u32, SiteError> {
+    let last: Kept<u32> = Kept::load(store, EPOCH)?;
+    let next = last.get().saturating_add(1);
+    last.change(store, |epoch| *epoch = next)?;
+    Ok(next)
+}
+
+/// The least of the machine's memory and the control group's limit, in bytes.
+fn memory_limit() -> u64 {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let kib = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?.trim();
+        kib.strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    });
+    let group = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| {
+        let path = text.lines().find_map(|l| l.strip_prefix("0::"))?.to_owned();
+        number(&format!("/sys/fs/cgroup{path}/memory.max"))
+    });
+    total.into_iter().chain(group).min().unwrap_or(MEMORY_UNKNOWN)
+}

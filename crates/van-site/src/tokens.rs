@@ -1,0 +1,185 @@
+//! Tokens that this site has issued: kept hashed until their expiry.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use van_model::status::SiteRef;
+use van_pki::{Secret, SecretHash};
+use van_store::{Store, StoreError};
+
+use crate::clock;
+
+/// The document that keeps the tokens.
+const DOCUMENT: &str = "tokens";
+
+/// Tokens at once; more are a mistake in a script.
+const MAX_TOKENS: usize = 10_000;
+
+/// A token as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct IssuedToken {
+    pub(crate) hash: SecretHash,
+    pub(crate) created: Timestamp,
+    pub(crate) expires: Timestamp,
+    pub(crate) uses: u32,
+    #[serde(default)]
+    pub(crate) redeemed_by: Vec<SiteRef>,
+    #[serde(default)]
+    pub(crate) cost: Option<van_model::Cost>,
+}
+
+impl IssuedToken {
+    pub(crate) fn is_usable(&self, now: Timestamp) -> bool {
+        now < self.expires && self.redeemed_by.len() < self.uses as usize
+    }
+}
+
+type Issued = BTreeMap<String, IssuedToken>;
+
+/// All tokens that have not expired.
+#[derive(Debug)]
+pub(crate) struct TokenBook(Mutex<Issued>);
+
+/// Why a token can't be added.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AddError {
+    #[error("there is a token of this name")]
+    Exists,
+    #[error("there are {MAX_TOKENS} tokens already")]
+    TooMany,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl TokenBook {
+    pub(crate) fn load(store: &Store) -> Result<Self, StoreError> {
+        Ok(Self(Mutex::new(store.read(DOCUMENT)?.unwrap_or_default())))
+    }
+
+    pub(crate) fn all(&self) -> Issued {
+        self.0.lock().clone()
+    }
+
+    pub(crate) fn add(&self, store: &Store, name: &str, token: IssuedToken) -> Result<(), AddError> {
+        self.change(store, |issued| {
+            if issued.len() >= MAX_TOKENS {
+                return Err(AddError::TooMany);
+            }
+            if issued.contains_key(name) {
+                return Err(AddError::Exists);
+            }
+            issued.insert(name.to_owned(), token);
+            Ok(())
+        })
+    }
+
+    /// Returns whether there was one.
+    pub(crate) fn remove(&self, store: &Store, name: &str) -> Result<bool, StoreError> {
+        self.change(store, |issued| Ok(issued.remove(name).is_some()))
+    }
+
+    /// Counts a use of the token that this secret opens, and keeps it before anything else is
+    /// done: of two at once one wins. Every token is compared, so that time tells nothing.
+    pub(crate) fn redeem(
+        &self,
+        store: &Store,
+        secret: &Secret,
+        by: &SiteRef,
+    ) -> Result<Option<String>, StoreError> {
+        let now = clock::now();
+        let mut issued = self.0.lock();
+        let mut found = None;
+        for (name, token) in issued.iter() {
+            let fits = token.hash.matches(secret) && token.is_usable(now);
+            if fits {
+                found = Some(name.clone());
+            }
+        }
+        let Some(name) = found else { return Ok(None) };
+        let mut fresh = issued.clone();
+        if let Some(token) = fresh.get_mut(&name) {
+            token.redeemed_by.push(by.clone());
+        }
+        store.write(DOCUMENT, &fresh)?;
+        *issued = fresh;
+        Ok(Some(name))
+    }
+
+    /// Drops expired tokens.
+    pub(crate) fn drop_expired(&self, store: &Store) -> Result<(), StoreError> {
+        let now = clock::now();
+        if self.0.lock().values().all(|t| now < t.expires) {
+            return Ok(());
+        }
+        self.change(store, |issued| {
+            issued.retain(|_, token| now < token.expires);
+            Ok(())
+        })
+    }
+
+    fn change<T, E: From<StoreError>>(
+        &self,
+        store: &Store,
+        change: impl FnOnce(&mut Issued) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut issued = self.0.lock();
+        let mut fresh = issued.clone();
+        let result = change(&mut fresh)?;
+        store.write(DOCUMENT, &fresh)?;
+        *issued = fresh;
+        Ok(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use van_model::SiteId;
+
+    use super::*;
+
+    fn token(secret: &Secret, uses: u32, seconds: i64) -> IssuedToken {
+        let now = clock::now();
+        let expires = now + jiff::SignedDuration::from_secs(seconds);
+        IssuedToken { hash: secret.hash(), created: now, expires, uses, redeemed_by: vec![], cost: None }
+    }
+
+    fn site(byte: u8) -> SiteRef {
+        SiteRef { id: SiteId::from_bytes([byte; 20]), name: format!("s{byte}") }
+    }
+
+    #[test]
+    fn of_many_at_once_as_many_win_as_there_are_uses() {
+        let store = Store::in_memory();
+        let book = TokenBook::load(&store).unwrap();
+        let secret = Secret::generate();
+        book.add(&store, "t", token(&secret, 2, 60)).unwrap();
+        let won: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|i| {
+                    let (book, store, secret) = (&book, &store, &secret);
+                    scope.spawn(move || book.redeem(store, secret, &site(i)).unwrap().is_some())
+                })
+                .collect();
+            threads.into_iter().map(|t| usize::from(t.join().unwrap())).sum()
+        });
+        assert_eq!(won, 2);
+        assert_eq!(book.all()["t"].redeemed_by.len(), 2);
+    }
+
+    #[test]
+    fn expired_unknown_and_removed_open_nothing() {
+        let store = Store::in_memory();
+        let book = TokenBook::load(&store).unwrap();
+        let (old, gone) = (Secret::generate(), Secret::generate());
+        book.add(&store, "old", token(&old, 1, -1)).unwrap();
+        book.add(&store, "gone", token(&gone, 1, 60)).unwrap();
+        assert!(book.remove(&store, "gone").unwrap() && !book.remove(&store, "gone").unwrap());
+        for secret in [old, gone, Secret::generate()] {
+            assert_eq!(book.redeem(&store, &secret, &site(1)).unwrap(), None);
+        }
+        book.drop_expired(&store).unwrap();
+        assert!(book.all().is_empty());
+    }
+}

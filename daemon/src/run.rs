@@ -1,0 +1,175 @@
+//! `vand run`: a site from its configuration until a signal ends it.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use van_api::{ApiSocket, Server};
+use van_config::Loaded;
+use van_net::{Proxy, Tasks, Workers};
+use van_site::{Environment, Site, SiteError, Start};
+use van_store::{Store, StoreError};
+
+use crate::cli::RunArgs;
+use crate::process::{Exit, IN_USE};
+use crate::{Outcome, files, log, paths, systemd};
+
+/// Threads of the control runtime: the API, dialling and handshakes; flows have their own.
+const CONTROL_THREADS: usize = 2;
+
+pub(crate) fn run(args: &RunArgs) -> Outcome {
+    let loaded = files::read(args.config.as_deref()).map_err(Exit::lines)?;
+    let log = log::start(&loaded.config.log.level);
+    raise_descriptor_limit();
+    let state = args.state_dir.clone().unwrap_or_else(paths::state_dir);
+    let runtime_dir = args.runtime_dir.clone().unwrap_or_else(paths::runtime_dir);
+    make_folder(&runtime_dir)
+        .map_err(|e| Exit::failed("start", format!("{}: {e}", runtime_dir.display())))?;
+    let store = Store::open(&state).map_err(store_exit)?;
+    let socket = loaded.config.api.socket.clone().unwrap_or_else(|| runtime_dir.join("vand.sock"));
+    let config = args.config.clone();
+    let reload = move || files::read(config.as_deref()).map_err(|lines| lines.join("\n"));
+    let environment = Environment {
+        version: env!("CARGO_PKG_VERSION").into(),
+        ephemeral: false,
+        name_prefix: None,
+        proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
+        reload: Some(Box::new(reload)),
+        set_log: Box::new(move |level| {
+            let filter = log::filter(level)?;
+            log.reload(filter).map_err(|e| e.to_string())
+        }),
+    };
+    let runtime = control_runtime().map_err(|e| Exit::failed("start", e))?;
+    runtime.block_on(serve(loaded, store, socket, environment))
+}
+
+/// The runtime of everything but flows.
+pub(crate) fn control_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+}
+
+async fn serve(
+    loaded: Loaded,
+    store: Store,
+    socket: PathBuf,
+    environment: Environment,
+) -> Outcome {
+    let group = loaded.config.api.group.clone();
+    let (site, tasks) = start_site(loaded, store, environment)?;
+    let api = ApiSocket::bind(&socket, &group)
+        .map_err(|e| Exit::failed("start", format!("the API socket {}: {e}", socket.display())))?;
+    let stop_api = CancellationToken::new();
+    let server = Server::new(api, site.clone());
+    tasks.spawn_to_end("api", server.run(stop_api.clone()));
+    let mut signals = Signals::new().map_err(|e| Exit::failed("start", e))?;
+    info!(site = %site.name(), id = %site.own_id(), socket = %socket.display(), "ready");
+    systemd::ready(&status_line(&site));
+    let mut changes = site.changes();
+    let mut told = String::new();
+    loop {
+        tokio::select! {
+            _ = signals.hangup.recv() => reload(&site).await,
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            Ok(()) = changes.changed() => {
+                let line = status_line(&site);
+                if line != told {
+                    systemd::status(&line);
+                    told = line;
+                }
+                // Counts change all the time; systemd need not hear of each.
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        }
+    }
+    info!("stopping");
+    systemd::stopping();
+    site.stop().await;
+    stop_api.cancel();
+    Ok(())
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+async fn reload(site: &Arc<Site>) {
+    systemd::reloading();
+    // A refusal is an event and in the log; the old configuration goes on.
+    let refused = site.reload_now().await.err();
+    match refused {
+        None => systemd::ready(&status_line(site)),
+        Some(error) => {
+            let line = format!("reload refused: {}", error.message.lines().next().unwrap_or_default());
+            systemd::ready(&line);
+        }
+    }
+}
+
+fn status_line(site: &Site) -> String {
+    let status = site.glance();
+    let services = status.services_offered + status.services_used;
+    format!(
+        "{} links up, {services} services, {} warnings",
+        status.links_up,
+        status.warnings.len()
+    )
+}
+
+/// Starts the data plane and the site on it.
+pub(crate) fn start_site(
+    loaded: Loaded,
+    store: Store,
+    environment: Environment,
+) -> Result<(Arc<Site>, Tasks), Exit> {
+    let workers = Workers::start(None).map_err(|e| Exit::failed("start", e))?;
+    let tasks = Tasks::new(tokio::runtime::Handle::current(), CancellationToken::new());
+    let start = Start { loaded, store, workers: Arc::new(workers), tasks: tasks.clone(), environment };
+    let site = Site::start(start).map_err(|error| match error {
+        SiteError::Store(error) => store_exit(error),
+        error => Exit::failed("start", error),
+    })?;
+    Ok((site, tasks))
+}
+
+pub(crate) fn store_exit(error: StoreError) -> Exit {
+    match &error {
+        StoreError::Locked { .. } => Exit::with_code(IN_USE, "start", error),
+        _ => Exit::failed("start", error),
+    }
+}
+
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
+}
+
+/// Each flow takes a descriptor: the soft limit is raised to the hard one where that is allowed.
+pub(crate) fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        info!(soft, hard, %error, "the limit of open files stays as it is");
+    }
+}
