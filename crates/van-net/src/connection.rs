@@ -206,8 +206,9 @@ impl Connection {
         self.core.poll_commands(cx, now, &mut self.commands);
         self.core.poll_flows(now);
         let more_input = self.core.poll_input(cx, now, &mut self.link)?;
-        let more_output = self.core.poll_output(cx, now, &mut self.link)?;
+        // After the input, so that a late look blames nobody; before the output, which a PING needs.
         self.core.session.handle_timeout(Instant::now())?;
+        let more_output = self.core.poll_output(cx, now, &mut self.link)?;
         self.check_end(now)?;
         Ok(more_input || more_output || self.core.has_ready())
     }
