@@ -1,11 +1,24 @@
 //! The program `van-bench`.
 
+use std::io::Write;
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::Parser;
 use van_bench::{backend, cli, session, stop};
 
-fn main() -> Result<()> {
-    let cli = cli::Cli::parse();
+fn main() -> ExitCode {
+    match run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to tell a broken standard error to.
+            let _ = writeln!(std::io::stderr(), "van-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: cli::Cli) -> Result<()> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build()?;
     match cli.command {

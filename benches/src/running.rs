@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::host::{Host, Place};
 use crate::layout::{Layout, Route, Setup};
@@ -72,7 +72,8 @@ impl Running {
         for launch in &setup.egress {
             running.egress.push(Process::start(launch, &place.egress, &running.dir)?);
         }
-        running.wait_ready(probe)?;
+        let ready = running.wait_ready(probe);
+        running.explain(ready)?;
         Ok(running)
     }
 
@@ -86,20 +87,23 @@ impl Running {
             Ok(open && echo.is_none_or(|entry| echoes(entry).is_ok()))
         })?;
         if !ready {
-            let words: Vec<String> = self
-                .ingress
-                .iter()
-                .chain(&self.egress)
-                .map(|process| format!("{}: {}", process.launch().name, process.last_words()))
-                .collect();
-            bail!(
-                "{} lets nothing through after {} s ({})",
-                self.peer.name(),
-                START_LIMIT.as_secs(),
-                words.join("; ")
-            );
+            bail!("{} lets nothing through after {} s", self.peer.name(), START_LIMIT.as_secs());
         }
         Ok(())
+    }
+
+    /// Adds what the processes said last to a failure.
+    ///
+    /// # Errors
+    /// The failure that was given.
+    pub fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
+        let last = |process: &Process| {
+            format!("{} said last: {}", process.launch().name, process.last_words())
+        };
+        outcome.map_err(|error| {
+            let words: Vec<String> = self.ingress.iter().chain(&self.egress).map(last).collect();
+            if words.is_empty() { error } else { anyhow!("{error:#} ({})", words.join("; ")) }
+        })
     }
 
     fn check_alive(&mut self) -> Result<()> {

@@ -67,7 +67,7 @@ impl Bench {
     /// Gives the speed of `streams` streams in Mbit/s.
     fn over(&self, line: &Line, peer: Peer, dir: &Path, streams: u32) -> Result<f64> {
         let place = &line.place;
-        let (_server, address) = backend::iperf(&self.programs, place, dir)?;
+        let (server, address) = backend::iperf(&self.programs, place, dir)?;
         let services = [("iperf", address)];
         let layout =
             Layout::new(dir.join("peer"), place, &self.certificates, &self.programs, &services)?;
@@ -79,7 +79,9 @@ impl Bench {
             Peer::DirectReno => Some("reno"),
             _ => None,
         };
-        let moved = transfer.run(&self.programs, &place.ingress, dir)?;
+        let moved = transfer.run(&self.programs, &place.ingress, dir);
+        let moved = moved.with_context(|| format!("the server: {}", server.last_words()));
+        let moved = running.explain(moved)?;
         Ok(moved.bits_per_second / 1e6)
     }
 }

@@ -201,6 +201,7 @@ impl Bench {
             Workload::Cutoff => self.cutoff(&running),
             Workload::Wan => Ok(Vec::new()),
         };
+        let figures = running.explain(figures);
         drop(running);
         drop(server);
         figures

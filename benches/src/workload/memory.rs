@@ -44,7 +44,7 @@ impl Bench {
     /// g: what a stalled reader costs, in memory and beside it.
     pub(super) fn stall(&self, running: &Running) -> Result<Vec<Figure>> {
         let resident = || running.ingress_usage().resident + running.egress_usage().resident;
-        let alone = self.transfer(running, 1, false)?;
+        stop::pause(SETTLE)?;
         let before = resident();
         let stalled = stall::open(running.entry("source")?);
         let stalled = load::drive(&self.runtime, self.pace.stall, stalled)?;
@@ -52,6 +52,8 @@ impl Bench {
         let after = resident();
         let beside = self.transfer(running, 1, false)?;
         self.runtime.block_on(async { drop(stalled) });
+        // Last, since a transfer leaves memory behind that would hide the stalled reader's.
+        let alone = self.transfer(running, 1, false)?;
         let mut figures =
             vec![(Metric::BesideStall, beside.bits_per_second / alone.bits_per_second)];
         if before > 0 {
