@@ -44,8 +44,11 @@ check() {
 tests() {
     local status=0 results suites
     cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || status=$?
+    # Half of a test that runs itself once more, elsewhere, is not a test that was left out: it is
+    # ignored with the reason "run by …".
     read -r good bad ignored results < <(awk '
-        /^test result: / { good += $4; bad += $6; ignored += $8; results += 1 }
+        /^test result: / { good += $4; bad += $6; results += 1 }
+        /^test .* \.\.\. ignored/ && !/\.\.\. ignored, run by / { ignored += 1 }
         END { print good + 0, bad + 0, ignored + 0, results + 0 }' "$log")
     passed=$((passed + good))
     failed=$((failed + bad))

@@ -7,8 +7,8 @@ use std::net::{TcpListener, TcpStream};
 
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 use van_testkit::{
-    DEADLINE, Echo, Limits, Silent, Sites, Vand, echo_lines, echoes, free_port, is_refused,
-    temp_dir, wait_until,
+    DEADLINE, Echo, Limits, Silent, Sites, TempDir, Vand, echo_lines, echoes, free_port,
+    is_refused, temp_dir, wait_until,
 };
 
 #[test]
@@ -157,9 +157,9 @@ fn asked_to_end_it_lets_flows_finish() {
     assert!(ended.success(), "{ended}");
 }
 
-#[test]
-fn a_full_disk_stops_changes_and_no_flow() {
-    let (dir, echo, port) = (temp_dir(), Echo::start(), free_port());
+/// A site with a service of its own, whose state folder is a small file system.
+fn confined(port: u16, echo: &Echo) -> (TempDir, Vand) {
+    let dir = temp_dir();
     let toml = format!(
         "[site]\nname = \"x\"\n[accept]\nlisten = [\"127.0.0.1:0\"]\n\
          advertise = [\"127.0.0.1:1\"]\n\
@@ -168,26 +168,47 @@ fn a_full_disk_stops_changes_and_no_flow() {
         echo.port()
     );
     let limits = Limits { state_bytes: Some(256 * 1024), ..Limits::default() };
-    let mut vand = Vand::start_limited(dir.path(), &toml, limits);
+    let vand = Vand::start_limited(dir.path(), &toml, limits);
     wait_until(DEADLINE, "the service was there", || echoes(port));
     vand.ctl("token create --name before").ok();
+    (dir, vand)
+}
 
+/// While the state can't be written: changes are refused in these words, and flows go on.
+#[track_caller]
+fn refuses_changes(vand: &Vand, port: u16, words: &str) {
+    let ran = vand.ctl("token create --name during");
+    let status = ran.status;
+    assert_ne!(status, 0);
+    let errors = ran.fails(status);
+    assert!(errors.contains(words), "{errors}");
+    echo_lines(port, 100).unwrap();
+    let listed = vand.ctl("token list").ok();
+    assert!(listed.contains("before") && !listed.contains("during"), "{listed}");
+}
+
+#[test]
+fn a_full_disk_stops_changes_and_no_flow() {
+    let (echo, port) = (Echo::start(), free_port());
+    let (_dir, mut vand) = confined(port, &echo);
     let filler = vand.state_dir().join("filler");
     let mut file = std::fs::File::create(&filler).unwrap();
     while file.write(&[0; 1024]).is_ok() {}
     drop(file);
-    let ran = vand.ctl("token create --name during");
-    let status = ran.status;
-    let errors = ran.fails(status);
-    assert_ne!(status, 0);
-    assert!(errors.to_lowercase().contains("disk") || errors.contains("space"), "{errors}");
-    echo_lines(port, 100).unwrap();
-    let listed = vand.ctl("token list").ok();
-    assert!(listed.contains("before") && !listed.contains("during"), "{listed}");
-
+    refuses_changes(&vand, port, "full");
     std::fs::remove_file(&filler).unwrap();
     vand.ctl("token create --name after").ok();
     assert!(vand.process().status().is_none());
+}
+
+#[test]
+fn a_read_only_state_stops_changes_and_no_flow() {
+    let (echo, port) = (Echo::start(), free_port());
+    let (_dir, vand) = confined(port, &echo);
+    vand.set_state_writable(false);
+    refuses_changes(&vand, port, "read-only");
+    vand.set_state_writable(true);
+    vand.ctl("token create --name after").ok();
 }
 
 #[test]

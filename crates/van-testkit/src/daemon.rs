@@ -156,6 +156,27 @@ impl Vand {
         Path::new("/proc").join(self.process.id().to_string()).join("root").join(inside)
     }
 
+    /// Makes its state read-only, or writable again: a mount over the folder, since a file system
+    /// on which a file is open for writing can't be changed itself.
+    ///
+    /// # Panics
+    /// When its state has no file system of its own, or that fails.
+    #[track_caller]
+    pub fn set_state_writable(&self, writable: bool) {
+        assert!(self.limits.state_bytes.is_some(), "the state lies in an ordinary folder");
+        let mut command = bare("nsenter");
+        command.args(["--target", &self.process.id().to_string(), "--mount"]);
+        if !nix::unistd::geteuid().is_root() {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        let script = match writable {
+            true => "umount \"$0\"",
+            false => "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\"",
+        };
+        command.args(["sh", "-c", script]).arg(self.dir.join("state"));
+        let _done = Ran::of(command, b"").ok();
+    }
+
     /// The socket of its API.
     pub fn socket(&self) -> PathBuf {
         self.dir.join("run/vand.sock")
