@@ -127,14 +127,15 @@ impl ReceiveWindow {
             self.shrink(limits);
         }
         self.measured = self.measured.saturating_add(bytes);
-        if passed >= round_trip.max(MIN_ROUND) {
-            // Half of the window within one round trip is the whole within two.
-            if self.measured >= self.size / 2 && passed < round_trip.max(MIN_ROUND) * 2 + IDLE {
-                let rounds = (passed.as_nanos() / round_trip.max(MIN_ROUND).as_nanos()).max(1);
-                if u128::from(self.measured) / rounds >= u128::from(self.size / 2) {
-                    self.grow(limits);
-                }
-            }
+        let round = round_trip.max(MIN_ROUND);
+        let rounds = (passed.as_nanos() / round.as_nanos()).max(1);
+        // Half of the window within one round trip is the whole within two. It is acted on as soon
+        // as it is seen: a window that waited for the round to end would lag behind TCP's own.
+        let needs_more = u128::from(self.measured) / rounds >= u128::from(self.size / 2);
+        if needs_more && passed < round * 2 + IDLE {
+            self.grow(limits);
+        }
+        if needs_more || passed >= round {
             self.measured = 0;
             self.since = now;
         }

@@ -1,10 +1,11 @@
 //! From the link to the flows.
 
+use std::cell::Cell;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
-use van_mux::{Event, Frame, GoAwayReason, Hello, ResetCode, StreamId};
+use van_mux::{Event, Frame, GoAwayReason, Hello, MAX_PAYLOAD, ResetCode, StreamId};
 
 use super::{Core, EndReason, Wire};
 use crate::flow::Delivered;
@@ -20,6 +21,39 @@ const READS: usize = 2;
 /// Time that a peer which is refused gets to read why.
 const REFUSAL_GRACE: Duration = Duration::from_secs(1);
 
+/// Payload of consecutive DATA frames of one stream, to be written at once: the kernel's cost of a
+/// write is per call and per wake-up of the reader far more than per byte.
+#[derive(Default)]
+struct Inbox {
+    stream: Option<(StreamId, bool)>,
+    bytes: Vec<u8>,
+}
+
+/// Bytes gathered before they are written.
+const GATHER: usize = 4 * MAX_PAYLOAD;
+
+thread_local! {
+    /// One for each worker: nothing stays in it between two calls.
+    static INBOX: Cell<Inbox> = const { Cell::new(Inbox { stream: None, bytes: Vec::new() }) };
+}
+
+impl Inbox {
+    /// Whether `more` bytes of this stream may join what is gathered.
+    fn takes(&self, stream: StreamId, more: usize) -> bool {
+        match self.stream {
+            None => true,
+            Some((gathered, fin)) => {
+                gathered == stream && !fin && self.bytes.len() + more <= GATHER
+            }
+        }
+    }
+
+    fn add(&mut self, stream: StreamId, bytes: &[u8], fin: bool) {
+        self.stream = Some((stream, fin));
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
 impl Core {
     /// Takes what came. Returns whether there may be more.
     pub(super) fn poll_input(
@@ -30,7 +64,9 @@ impl Core {
     ) -> Result<bool, EndReason> {
         let early = std::mem::take(&mut wire.early);
         if !early.is_empty() {
-            wire.deframer.feed(&early, |frame| self.take_frame(now, frame))?;
+            let mut inbox = Inbox::default();
+            wire.deframer.feed(&early, |frame| self.take_frame(now, &mut inbox, frame))?;
+            self.deliver(now, &mut inbox);
         }
         for _ in 0..READS {
             match wire.input.read_from(&wire.socket, READ)? {
@@ -56,17 +92,38 @@ impl Core {
 
     fn process(&mut self, now: Instant, wire: &mut Wire) -> Result<(), EndReason> {
         let Wire { tls, input, output, deframer, closed, .. } = wire;
-        let progress = tls.advance(input, output, |record| {
-            deframer.feed(record, |frame| self.take_frame(now, frame))
-        })?;
-        *closed |= progress == Progress::Closed;
+        let mut inbox = INBOX.take();
+        let result = tls.advance(input, output, |record| {
+            deframer.feed(record, |frame| self.take_frame(now, &mut inbox, frame))
+        });
+        self.deliver(now, &mut inbox);
+        INBOX.set(inbox);
+        *closed |= result? == Progress::Closed;
         Ok(())
     }
 
-    fn take_frame(&mut self, now: Instant, frame: Frame<'_>) -> Result<(), EndReason> {
+    /// Takes one frame. DATA of one stream is gathered; all else happens in order after it.
+    fn take_frame(
+        &mut self,
+        now: Instant,
+        inbox: &mut Inbox,
+        frame: Frame<'_>,
+    ) -> Result<(), EndReason> {
         let Some(event) = self.session.receive(now, frame)? else { return Ok(()) };
+        if let Event::Data { stream, bytes, fin } = event {
+            if !inbox.takes(stream, bytes.len()) {
+                self.deliver(now, inbox);
+            }
+            inbox.add(stream, bytes, fin);
+            return Ok(());
+        }
+        self.deliver(now, inbox);
+        self.take_event(now, event)
+    }
+
+    fn take_event(&mut self, now: Instant, event: Event<'_>) -> Result<(), EndReason> {
         match event {
-            Event::Data { stream, bytes, fin } => self.deliver(now, stream, bytes, fin),
+            Event::Data { .. } => {}
             Event::Open { stream, open } => self.offered(stream, open),
             Event::Accepted { stream, accept } => {
                 if let Some(flow) = self.flows.get_mut(stream) {
@@ -119,16 +176,21 @@ impl Core {
         }
     }
 
-    fn deliver(&mut self, now: Instant, stream: StreamId, bytes: &[u8], fin: bool) {
-        let Some(flow) = self.flows.get_mut(stream) else { return };
-        if let Some(registered) = &self.registered {
-            registered.meter().received.add(bytes.len() as u64);
+    /// Writes what was gathered for one stream to its flow's socket.
+    fn deliver(&mut self, now: Instant, inbox: &mut Inbox) {
+        let Some((stream, fin)) = inbox.stream.take() else { return };
+        let bytes = &inbox.bytes;
+        if let Some(flow) = self.flows.get_mut(stream) {
+            if let Some(registered) = &self.registered {
+                registered.meter().received.add(bytes.len() as u64);
+            }
+            if let Some(meter) = &flow.meter {
+                meter.received.add(bytes.len() as u64);
+            }
+            let delivered = flow.deliver(bytes, fin);
+            self.after_delivery(now, stream, delivered);
         }
-        if let Some(meter) = &flow.meter {
-            meter.received.add(bytes.len() as u64);
-        }
-        let delivered = flow.deliver(bytes, fin);
-        self.after_delivery(now, stream, delivered);
+        inbox.bytes.clear();
     }
 
     /// Writes what waits for a flow's socket.

@@ -14,9 +14,6 @@ use crate::tls::MAX_RECORD;
 /// Sealed bytes after which the socket is written: the peer works while more is sealed.
 const WRITE_AT: usize = 64 * 1024;
 
-/// Sealed bytes that may wait for the kernel, which itself holds little (`NOTSENT_LOWAT`).
-const QUEUE_MAX: usize = 256 * 1024;
-
 /// One frame in its place within a batch.
 const SLOT: usize = HEADER + MAX_PAYLOAD;
 
@@ -53,7 +50,8 @@ impl Core {
         wire: &mut Wire,
     ) -> Result<bool, EndReason> {
         loop {
-            if wire.output.len() < QUEUE_MAX && self.session.has_output() {
+            // Nothing is sealed ahead of what the socket takes: what comes meanwhile goes first.
+            if wire.output.is_empty() && self.session.has_output() {
                 BATCH.with_borrow_mut(|batch| self.seal_some(now, wire, batch))?;
             }
             if wire.output.is_empty() {
