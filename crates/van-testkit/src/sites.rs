@@ -5,7 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::daemon::Vand;
-use crate::net::{free_port, is_refused};
+use crate::net::free_port;
 use crate::wait::{DEADLINE, temp_dir, wait_until};
 
 /// A site `public` that accepts links, in a folder in which others may be started.
@@ -64,7 +64,11 @@ impl Sites {
         let (laptop, port) = (self.linked("laptop", ""), free_port());
         laptop.ctl(&format!("expose 127.0.0.1:{target} --address service")).ok();
         self.public.ctl(&format!("listener create service 127.0.0.1:{port}")).ok();
-        wait_until(DEADLINE, "the service was there", || !is_refused(port));
+        // No connection is made to see it: that would be a flow, which some workloads keep.
+        wait_until(DEADLINE, "the service was there", || {
+            let listener = self.public.get("/v1/listeners/service");
+            listener.is_some_and(|(_, listener)| listener["status"]["accepting"] == true)
+        });
         (laptop, port)
     }
 
