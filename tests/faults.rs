@@ -74,7 +74,7 @@ fn a_workload_that_never_answers_holds_nobody_up() {
     sites.public.ctl(&format!("listener create echo 127.0.0.1:{other}")).ok();
     wait_until(DEADLINE, "the service was there", || echoes(other));
 
-    let clients: Vec<_> = (0..4).map(|_| stalled_client(port)).collect();
+    let _standing: Vec<_> = (0..4).map(|_| stalled_client(port)).collect();
     wait_until(DEADLINE, "the workload held them", || silent.held() >= 4);
     for _ in 0..20 {
         echo_lines(other, 20).unwrap();
