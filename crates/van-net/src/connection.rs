@@ -120,6 +120,8 @@ struct Wire {
     /// Plain bytes that came with the handshake.
     early: Vec<u8>,
     closed: bool,
+    /// Bytes sealed before a write, as the link takes them.
+    batch: usize,
 }
 
 /// The session, its flows and what they need.
@@ -161,6 +163,7 @@ impl Connection {
                 deframer: Deframer::default(),
                 early,
                 closed: false,
+                batch: *outgoing::BATCH.start(),
             },
             core: Core {
                 session,

@@ -12,8 +12,8 @@ use crate::flow::Delivered;
 use crate::socket::Read;
 use crate::tls::Progress;
 
-/// Bytes read at once: enough for eight bulk records, small enough to stay in a processor's cache.
-const READ: usize = 128 * 1024;
+/// Bytes read at once: sixteen bulk records, small enough to stay in a processor's cache.
+const READ: usize = 256 * 1024;
 
 /// Reads before the other direction gets its turn.
 const READS: usize = 2;
@@ -30,7 +30,7 @@ struct Inbox {
 }
 
 /// Bytes gathered before they are written.
-const GATHER: usize = 4 * MAX_PAYLOAD;
+const GATHER: usize = 8 * MAX_PAYLOAD;
 
 thread_local! {
     /// One for each worker: nothing stays in it between two calls.

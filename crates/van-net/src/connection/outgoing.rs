@@ -11,21 +11,23 @@ use super::{Core, EndReason, Wire};
 use crate::socket::Read;
 use crate::tls::MAX_RECORD;
 
-/// Sealed bytes after which the socket is written: the peer works while more is sealed.
-const WRITE_AT: usize = 64 * 1024;
+/// Sealed bytes after which the socket is written: the least, while the link does not take what is
+/// there, so that a small message waits for little; and the most, while it takes all at once, so that
+/// fewer and larger writes wake the peer less often.
+pub(super) const BATCH: std::ops::RangeInclusive<usize> = 32 * 1024..=256 * 1024;
 
 /// One frame in its place within a batch.
 const SLOT: usize = HEADER + MAX_PAYLOAD;
 
 /// Frames that one read of a flow may fill.
-const SLOTS: usize = 4;
+const SLOTS: usize = 8;
 
 /// A record with less room than this is sealed rather than shared with one more frame.
 const MIN_ROOM: usize = 4096;
 
 thread_local! {
     /// Plain bytes on their way into records; one for each worker, since nothing stays in it.
-    static BATCH: std::cell::RefCell<Batch> = std::cell::RefCell::new(Batch::new());
+    static PLAIN: std::cell::RefCell<Batch> = std::cell::RefCell::new(Batch::new());
 }
 
 /// Frames that wait to be sealed, at most one record of them.
@@ -52,13 +54,15 @@ impl Core {
         loop {
             // Nothing is sealed ahead of what the socket takes: what comes meanwhile goes first.
             if wire.output.is_empty() && self.session.has_output() {
-                BATCH.with_borrow_mut(|batch| self.seal_some(now, wire, batch))?;
+                PLAIN.with_borrow_mut(|batch| self.seal_some(now, wire, batch))?;
             }
             if wire.output.is_empty() {
                 self.handle.load.queued.set(0);
                 return Ok(false);
             }
             let all = wire.output.write_to(&wire.socket)?;
+            let batch = if all { wire.batch * 2 } else { wire.batch / 2 };
+            wire.batch = batch.clamp(*BATCH.start(), *BATCH.end());
             self.handle.load.queued.set(wire.output.len() as u64);
             if !all {
                 return Ok(wire.socket.poll_write_ready(cx).is_ready());
@@ -84,7 +88,7 @@ impl Core {
         }
         batch.control.clear();
         batch.filled = 0;
-        while wire.output.len() - before < WRITE_AT
+        while wire.output.len() - before < wire.batch
             && let Some(turn) = self.session.next_turn()
         {
             self.take_turn(now, wire, batch, turn)?;
