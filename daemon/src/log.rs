@@ -1,5 +1,6 @@
 //! The log: fields to the journal under systemd, lines on standard error elsewhere.
 
+use std::io::IsTerminal as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use tracing_subscriber::filter::EnvFilter;
@@ -13,13 +14,17 @@ pub(crate) type Handle = reload::Handle<EnvFilter, Registry>;
 /// Starts logging at a level or filter; `RUST_LOG` goes before it.
 pub(crate) fn start(level: &str) -> Handle {
     let chosen = std::env::var("RUST_LOG").ok().filter(|v| !v.is_empty());
-    let filter = filter(chosen.as_deref().unwrap_or(level)).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::builder().parse_lossy(chosen.as_deref().unwrap_or(level));
     let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
     let journal = is_journal().then(tracing_journald::layer).and_then(Result::ok);
     let started = match journal {
         Some(journal) => registry.with(journal.with_field_prefix(None)).try_init(),
-        None => registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init(),
+        None => {
+            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+            registry.with(lines.with_ansi(colours)).try_init()
+        }
     };
     // A second start, as in a test, goes on with the first one's log.
     let _ = started;
@@ -28,6 +33,7 @@ pub(crate) fn start(level: &str) -> Handle {
 
 /// Reads a level or a filter as in `RUST_LOG`.
 pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
+    van_config::check_level(text)?;
     EnvFilter::builder().parse(text).map_err(|e| format!("{text:?} is no log level or filter: {e}"))
 }
 

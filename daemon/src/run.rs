@@ -56,12 +56,7 @@ pub(crate) fn control_runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-async fn serve(
-    loaded: Loaded,
-    store: Store,
-    socket: PathBuf,
-    environment: Environment,
-) -> Outcome {
+async fn serve(loaded: Loaded, store: Store, socket: PathBuf, environment: Environment) -> Outcome {
     let group = loaded.config.api.group.clone();
     let (site, tasks) = start_site(loaded, store, environment)?;
     let api = ApiSocket::bind(&socket, &group)
@@ -120,7 +115,8 @@ async fn reload(site: &Arc<Site>) {
     match refused {
         None => systemd::ready(&status_line(site)),
         Some(error) => {
-            let line = format!("reload refused: {}", error.message.lines().next().unwrap_or_default());
+            let line =
+                format!("reload refused: {}", error.message.lines().next().unwrap_or_default());
             systemd::ready(&line);
         }
     }
@@ -129,11 +125,7 @@ async fn reload(site: &Arc<Site>) {
 fn status_line(site: &Site) -> String {
     let status = site.glance();
     let services = status.services_offered + status.services_used;
-    format!(
-        "{} links up, {services} services, {} warnings",
-        status.links_up,
-        status.warnings.len()
-    )
+    format!("{} links up, {services} services, {} warnings", status.links_up, status.warnings.len())
 }
 
 /// Starts the data plane and the site on it.
@@ -144,7 +136,8 @@ pub(crate) fn start_site(
 ) -> Result<(Arc<Site>, Tasks), Exit> {
     let workers = Workers::start(None).map_err(|e| Exit::failed("start", e))?;
     let tasks = Tasks::new(tokio::runtime::Handle::current(), CancellationToken::new());
-    let start = Start { loaded, store, workers: Arc::new(workers), tasks: tasks.clone(), environment };
+    let start =
+        Start { loaded, store, workers: Arc::new(workers), tasks: tasks.clone(), environment };
     let site = Site::start(start).map_err(|error| match error {
         SiteError::Store(error) => store_exit(error),
         error => Exit::failed("start", error),

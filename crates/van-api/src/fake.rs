@@ -224,6 +224,10 @@ impl SiteApi for FakeSite {
         self.lock().links.values().cloned().collect()
     }
 
+    fn wants_link(&self, name: &str) -> bool {
+        self.lock().links.contains_key(name)
+    }
+
     fn put_link(&self, name: Name, put: LinkPut) -> Reply<'_, LinkResource> {
         let made = link(name.as_str(), put);
         self.lock().links.insert(made.name.clone(), made.clone());

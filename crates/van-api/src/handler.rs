@@ -261,7 +261,11 @@ fn refuse_existing(
     name: &str,
     fresh_only: bool,
 ) -> Result<(), ApiError> {
-    if fresh_only && read(site, &Route::One(kind, name.into()), 0).is_ok() {
+    let exists = || match kind {
+        Kind::Link => site.wants_link(name),
+        _ => read(site, &Route::One(kind, name.into()), 0).is_ok(),
+    };
+    if fresh_only && exists() {
         let message = format!("a {} named {name:?} exists already", kind.as_str());
         return Err(ApiError::new(ErrorCode::Conflict, message));
     }

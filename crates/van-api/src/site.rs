@@ -25,6 +25,8 @@ pub trait SiteApi: Send + Sync + 'static {
 
     /// Every link, incoming ones too, in name order.
     fn links(&self) -> Vec<LinkResource>;
+    /// Whether this site itself wants a link of this name; an incoming one is the peer's.
+    fn wants_link(&self, name: &str) -> bool;
     /// Makes or replaces a link.
     fn put_link(&self, name: Name, put: LinkPut) -> Reply<'_, LinkResource>;
     /// Removes a link; the pinned peer stays.

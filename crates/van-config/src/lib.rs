@@ -41,5 +41,6 @@ mod value;
 
 pub use file::{File, Input, MAX_FILE_BYTES};
 pub use load::{Loaded, load};
+pub use log::check_level;
 pub use mistake::{Mistake, Mistakes, Place};
 pub use origin::{Origin, Origins};

@@ -15,6 +15,14 @@ const LEVEL: &str = "error, warn, info, debug, trace, or a filter as info,van_mu
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 const LEVEL_MAX: usize = 1024;
 
+/// Checks a log level or filter as `[log] level` does; the error is a sentence.
+pub fn check_level(text: &str) -> Result<(), String> {
+    match level(text, None) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("{:?} is no log level: use {LEVEL}", shorten(text))),
+    }
+}
+
 fn level(text: &str, _: Option<&str>) -> Result<String, Problem> {
     if text.len() <= LEVEL_MAX && text.split(',').all(is_directive) {
         return Ok(text.into());

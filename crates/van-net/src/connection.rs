@@ -9,6 +9,7 @@ mod command;
 mod incoming;
 mod outgoing;
 
+use std::collections::BTreeSet;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -81,6 +82,9 @@ const COMMANDS: usize = 4096;
 /// Time for the peer's HELLO once TLS is up.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often flows that wait for credit are looked at.
+const PARKED_LOOK: Duration = Duration::from_secs(1);
+
 /// Rounds of reading and writing before other tasks of the worker get their turn; each moves up to
 /// a few hundred KiB.
 const ROUNDS: usize = 4;
@@ -108,6 +112,8 @@ pub(crate) struct Connection {
     commands: mpsc::Receiver<Command>,
     timer: Pin<Box<Sleep>>,
     started: Instant,
+    /// When parked flows were last looked at.
+    looked: Instant,
 }
 
 /// The connection's own socket and TLS.
@@ -134,6 +140,8 @@ pub(crate) struct Core {
     register: Option<Register>,
     registered: Option<Registered>,
     pings: Vec<oneshot::Sender<Duration>>,
+    /// Flows that wait for credit: nobody reads their sockets, so that nobody hears these fail.
+    parked: BTreeSet<StreamId>,
     /// When and why the connection ends even if flows are left.
     leaving: Option<(Instant, EndReason)>,
 }
@@ -174,11 +182,13 @@ impl Connection {
                 register: Some(register),
                 registered: None,
                 pings: Vec::new(),
+                parked: BTreeSet::new(),
                 leaving: None,
             },
             commands,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             started: now,
+            looked: now,
         })
     }
 
@@ -211,6 +221,10 @@ impl Connection {
         let more_input = self.core.poll_input(cx, now, &mut self.link)?;
         // After the input, so that a late look blames nobody; before the output, which a PING needs.
         self.core.session.handle_timeout(Instant::now())?;
+        if !self.core.parked.is_empty() && now >= self.looked + PARKED_LOOK {
+            self.looked = now;
+            self.core.look_at_parked();
+        }
         let more_output = self.core.poll_output(cx, now, &mut self.link)?;
         self.check_end(now)?;
         Ok(more_input || more_output || self.core.has_ready())
@@ -237,6 +251,9 @@ impl Connection {
         let mut due = self.core.session.next_timeout();
         if let Some((deadline, _)) = &self.core.leaving {
             due = due.min(*deadline);
+        }
+        if !self.core.parked.is_empty() {
+            due = due.min(self.looked + PARKED_LOOK);
         }
         if self.core.registered.is_none() {
             due = due.min(self.started + HELLO_TIMEOUT);

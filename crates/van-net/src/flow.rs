@@ -217,6 +217,11 @@ impl Flow {
         Ok(read)
     }
 
+    /// Why the socket has failed, if it has.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        self.socket.as_ref().and_then(FlowSocket::failure)
+    }
+
     /// Asks to be signalled when the socket can be read. Returns whether it can be now.
     pub(crate) fn watch_read(&self) -> bool {
         if self.replay.is_some() || self.ended {

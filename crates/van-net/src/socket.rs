@@ -133,6 +133,11 @@ impl FlowSocket {
         either!(self, socket => socket.poll_write_ready(cx))
     }
 
+    /// Why the socket has failed, if it has.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        either!(self, socket => socket.take_error()).unwrap_or_else(Some)
+    }
+
     /// Sends an orderly end of this direction. A socket that is gone tells at its next read.
     pub(crate) fn end_write(&self) {
         let fd = either!(self, socket => socket.as_fd());

@@ -16,8 +16,7 @@ pub(crate) struct Health {
 impl Health {
     /// A target that is checked: not healthy before its first check.
     pub(crate) fn checked() -> Self {
-        let reason = Some("its first check is under way".into());
-        Self { healthy: false, new: true, failures: 0, reason }
+        Self { healthy: false, new: true, failures: 0, reason: None }
     }
 
     /// A target that nobody checks: always healthy.

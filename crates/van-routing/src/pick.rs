@@ -52,7 +52,10 @@ mod tests {
         // 80 flows over 3 + 1 targets at equal cost.
         let mut open = [0u64; 2];
         for turn in 0..80 {
-            let choices = [(0, Choice { outstanding: open[0], targets: 3, ..FREE }), (1, Choice { outstanding: open[1], ..FREE })];
+            let choices = [
+                (0, Choice { outstanding: open[0], targets: 3, ..FREE }),
+                (1, Choice { outstanding: open[1], ..FREE }),
+            ];
             open[pick(choices, turn).unwrap()] += 1;
         }
         assert!((57..=63).contains(&open[0]), "{open:?}");
@@ -61,7 +64,10 @@ mod tests {
     #[test]
     fn cost_penalty_and_absence() {
         assert_eq!(pick([(1, FREE), (2, Choice { cost: 2, ..FREE })], 0), Some(1));
-        assert_eq!(pick([(1, Choice { penalty: 9, ..FREE }), (2, Choice { cost: 2, ..FREE })], 0), Some(2));
+        assert_eq!(
+            pick([(1, Choice { penalty: 9, ..FREE }), (2, Choice { cost: 2, ..FREE })], 0),
+            Some(2)
+        );
         assert_eq!(pick([(1, Choice { targets: 0, ..FREE })], 0), None);
         assert_eq!(pick(Vec::<(u8, Choice)>::new(), 0), None);
     }

@@ -55,7 +55,9 @@ impl SignedRecord {
             authority: authority.certificate().to_vec().into(),
             vouchers: vouchers
                 .iter()
-                .map(|v| WireVoucher(v.signer.as_bytes().to_vec().into(), v.signature.clone().into()))
+                .map(|v| {
+                    WireVoucher(v.signer.as_bytes().to_vec().into(), v.signature.clone().into())
+                })
                 .collect(),
         };
         let bytes = minicbor::to_vec(&wire).expect("writing to a vector can't fail");
@@ -148,7 +150,7 @@ mod tests {
     fn another_site_can_not_say_it() {
         let (_, signed) = signed();
         let forger = Authority::generate(now()).unwrap();
-        let forged = SignedRecord::sign(signed.record.clone(), &forger, vec![]);
+        let forged = SignedRecord::sign(signed.record, &forger, vec![]);
         assert_eq!(SignedRecord::decode(forged.as_bytes()), Err(RecordError::Signature));
     }
 

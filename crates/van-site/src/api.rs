@@ -60,6 +60,10 @@ impl SiteApi for Site {
         self.link_resources()
     }
 
+    fn wants_link(&self, name: &str) -> bool {
+        self.running.lock().links.contains_key(name) || self.made.get().links.contains_key(name)
+    }
+
     fn put_link(&self, name: Name, put: LinkPut) -> Reply<'_, LinkResource> {
         Box::pin(async move {
             let spec = LinkSpec {
@@ -85,9 +89,15 @@ impl SiteApi for Site {
             let removed = self.make(|made| made.links.remove(name.as_str()).is_some())?;
             if !removed {
                 let incoming = self.links().iter().any(|l| l.name == name.as_str());
-                return Err(if incoming { not_ours(&name) } else { not_found("link", name.as_str()) });
+                return Err(if incoming {
+                    not_ours(&name)
+                } else {
+                    not_found("link", name.as_str())
+                });
             }
-            self.link_peers.change(&self.store, |kept| kept.remove(name.as_str())).map_err(state)?;
+            self.link_peers
+                .change(&self.store, |kept| kept.remove(name.as_str()))
+                .map_err(state)?;
             Ok(())
         })
     }
@@ -223,7 +233,9 @@ impl SiteApi for Site {
             let links = self.links.all();
             let wanted = &request.site;
             let link = links.iter().find(|l| {
-                l.peer.name == *wanted || l.peer.id.to_string() == *wanted || l.peer.id.has_prefix(wanted)
+                l.peer.name == *wanted
+                    || l.peer.id.to_string() == *wanted
+                    || l.peer.id.has_prefix(wanted)
             });
             let link = link.ok_or_else(|| {
                 let message = format!("no linked site is called {wanted:?}");
@@ -336,10 +348,12 @@ impl Site {
         if !accept.advertise.is_empty() {
             return accept.advertise;
         }
-        let (any, fixed): (Vec<_>, Vec<_>) = bound.into_iter().partition(|a| a.ip().is_unspecified());
+        let (any, fixed): (Vec<_>, Vec<_>) =
+            bound.into_iter().partition(|a| a.ip().is_unspecified());
         let mut endpoints: Vec<HostPort> = fixed.into_iter().map(HostPort::from).collect();
         for address in any {
-            let of_host = host_addresses().into_iter().filter(|ip| ip.is_ipv4() || address.is_ipv6());
+            let of_host =
+                host_addresses().into_iter().filter(|ip| ip.is_ipv4() || address.is_ipv6());
             endpoints.extend(of_host.map(|ip| HostPort::new(ip, address.port())));
         }
         endpoints.truncate(Token::MAX_ENDPOINTS);

@@ -67,9 +67,7 @@ impl OwnIdentity {
 
 fn from_store(store: &Store) -> Result<Authority, SiteError> {
     match store.read_precious::<Kept>(DOCUMENT)? {
-        Some(kept) => {
-            Ok(Authority::from_pem(kept.certificate.as_bytes(), kept.key.as_bytes())?)
-        }
+        Some(kept) => Ok(Authority::from_pem(kept.certificate.as_bytes(), kept.key.as_bytes())?),
         None => {
             let torn = store.set_aside();
             if torn.iter().any(|t| t.name == DOCUMENT) {

@@ -85,7 +85,11 @@ impl Pin for Site {
             Severity::Info,
             "TokenAccepted",
             format!("link/{link}"),
-            format!("site {} ({}) admitted this site", joined.admission.name, joined.issuer.short()),
+            format!(
+                "site {} ({}) admitted this site",
+                joined.admission.name,
+                joined.issuer.short()
+            ),
         );
         Ok(())
     }

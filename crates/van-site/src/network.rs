@@ -48,7 +48,11 @@ impl KnownService {
 
 impl Network {
     /// Services offered anywhere or used here.
-    pub(crate) fn services(&self, own: SiteId, local: &BTreeMap<Address, Offer>) -> Vec<KnownService> {
+    pub(crate) fn services(
+        &self,
+        own: SiteId,
+        local: &BTreeMap<Address, Offer>,
+    ) -> Vec<KnownService> {
         let mut inner = self.inner.lock();
         let mut known = inner.offers(own, local);
         for address in inner.services.keys() {
@@ -72,6 +76,17 @@ impl Network {
     pub(crate) fn names(&self) -> BTreeMap<SiteId, String> {
         let inner = self.inner.lock();
         inner.records.values().map(|r| (r.record.origin, r.record.name.clone())).collect()
+    }
+
+    /// Flows open between this site's own listeners and connectors.
+    pub(crate) fn local_flows(&self, own: SiteId) -> u64 {
+        let inner = self.inner.lock();
+        inner
+            .candidates
+            .iter()
+            .filter(|((_, site), _)| *site == own)
+            .map(|(_, m)| m.open.get())
+            .sum()
     }
 
     /// How many neighbours know what is offered now.
@@ -211,8 +226,11 @@ impl Site {
         for (address, sites) in known {
             let mut candidates = Vec::new();
             for (site, offer) in sites {
-                let usable: Vec<_> =
-                    links.iter().filter(|l| l.peer.id == site && l.takes_flows()).cloned().collect();
+                let usable: Vec<_> = links
+                    .iter()
+                    .filter(|l| l.peer.id == site && l.takes_flows())
+                    .cloned()
+                    .collect();
                 let via = if site == own { Via::Local } else { Via::Links(usable) };
                 let cost = match &via {
                     Via::Local => Some(0),

@@ -76,7 +76,12 @@ impl Site {
         };
         let made = self.made.get();
         AllWanted {
-            links: merged(&loaded.config.links, made.links, |s| s.name.as_str(), |n| file("link", n)),
+            links: merged(
+                &loaded.config.links,
+                made.links,
+                |s| s.name.as_str(),
+                |n| file("link", n),
+            ),
             listeners: merged(
                 &loaded.config.listeners,
                 made.listeners,
@@ -174,9 +179,13 @@ impl Site {
         let token = match &spec.token {
             TokenSpec::Text(text) => Some(Token::decode(text).map_err(|e| bad(e.to_string()))?),
             TokenSpec::File(path) => match read_token(path) {
-                Ok(text) => Some(Token::decode(&text).map_err(|e| bad(format!("{}: {e}", path.display())))?),
+                Ok(text) => Some(
+                    Token::decode(&text).map_err(|e| bad(format!("{}: {e}", path.display())))?,
+                ),
                 Err(_) if kept.is_some() => None,
-                Err(e) => return Err(bad(format!("the token {} can't be read: {e}", path.display()))),
+                Err(e) => {
+                    return Err(bad(format!("the token {} can't be read: {e}", path.display())));
+                }
             },
         };
         let peer = match (&token, kept) {
@@ -189,7 +198,9 @@ impl Site {
             (None, None) => return Err(bad("there is neither a token nor a known peer".into())),
         };
         if peer.peer == self.own_id() {
-            return Err(bad("the token was made by this very site; make it at the other site".into()));
+            return Err(bad(
+                "the token was made by this very site; make it at the other site".into()
+            ));
         }
         let proxy = match &spec.proxy {
             Some(url) => Some(url.parse::<Proxy>().map_err(|e| bad(e.to_string()))?),
@@ -325,9 +336,9 @@ fn merged<S: Clone>(
     name: impl Fn(&S) -> &str,
     file: impl Fn(&str) -> Option<String>,
 ) -> BTreeMap<String, Wanted<S>> {
-    let made = made.into_iter().map(|(name, spec)| {
-        (name, Wanted { spec, source: Source::Api, file: None })
-    });
+    let made = made
+        .into_iter()
+        .map(|(name, spec)| (name, Wanted { spec, source: Source::Api, file: None }));
     let files = files.iter().map(|spec| {
         let file = file(name(spec));
         (name(spec).to_owned(), Wanted { spec: spec.clone(), source: Source::File, file })

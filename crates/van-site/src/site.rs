@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{error, warn};
 use van_config::Loaded;
-use van_model::{Name, SiteId};
 use van_model::api::Severity;
+use van_model::{Name, SiteId};
 use van_mux::Budget;
 use van_net::{Acceptor, Links, LinksConfig, Local, Proxy, Tasks, Workers};
 use van_proxy::{Connectors, Dispatcher};
@@ -229,7 +229,8 @@ impl Site {
         let linked = |id: &SiteId| !self.links.to(id).is_empty();
         match self.peers.forget_ephemeral(&self.store, linked) {
             Ok(gone) => gone.iter().for_each(|name| {
-                let text = format!("the one-shot site {name} was forgotten a day after its last link");
+                let text =
+                    format!("the one-shot site {name} was forgotten a day after its last link");
                 self.event(Severity::Info, "PeerForgotten", format!("site/{name}"), text);
             }),
             Err(error) => warn!(%error, "an ephemeral peer can't be forgotten"),
@@ -300,7 +301,12 @@ impl Site {
     fn tell_set_aside(&self) {
         for aside in self.store.set_aside() {
             let severity = if aside.repaired { Severity::Warning } else { Severity::Error };
-            self.event(severity, "StateSetAside", format!("state/{}", aside.name), aside.to_string());
+            self.event(
+                severity,
+                "StateSetAside",
+                format!("state/{}", aside.name),
+                aside.to_string(),
+            );
         }
     }
 }

@@ -78,7 +78,8 @@ impl Site {
             sites_reached: reached.len(),
             services_offered: offers.values().filter(|o| o.targets > 0).count(),
             services_used: used,
-            flows_open: up.iter().map(|l| l.meter.open.get()).sum(),
+            flows_open: up.iter().map(|l| l.meter.open.get()).sum::<u64>()
+                + self.network.local_flows(self.own_id()),
             warnings,
             conditions: self.conditions("site", &lasting),
         }

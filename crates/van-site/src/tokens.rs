@@ -62,7 +62,12 @@ impl TokenBook {
         self.0.lock().clone()
     }
 
-    pub(crate) fn add(&self, store: &Store, name: &str, token: IssuedToken) -> Result<(), AddError> {
+    pub(crate) fn add(
+        &self,
+        store: &Store,
+        name: &str,
+        token: IssuedToken,
+    ) -> Result<(), AddError> {
         self.change(store, |issued| {
             if issued.len() >= MAX_TOKENS {
                 return Err(AddError::TooMany);
@@ -142,7 +147,14 @@ mod tests {
     fn token(secret: &Secret, uses: u32, seconds: i64) -> IssuedToken {
         let now = clock::now();
         let expires = now + jiff::SignedDuration::from_secs(seconds);
-        IssuedToken { hash: secret.hash(), created: now, expires, uses, redeemed_by: vec![], cost: None }
+        IssuedToken {
+            hash: secret.hash(),
+            created: now,
+            expires,
+            uses,
+            redeemed_by: vec![],
+            cost: None,
+        }
     }
 
     fn site(byte: u8) -> SiteRef {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use van_model::api::{
     ConnectorResource, ConnectorView, LinkResource, LinkView, ListenerResource, ListenerView,
-    PeerResource, PeerView, Resource, ServiceResource, ServiceView, Source, TokenResource, TokenView,
+    PeerResource, PeerView, Resource, ServiceResource, ServiceView, Source, TokenResource,
+    TokenView,
 };
 use van_model::status::{
     ConnectorStatus, Direction, LinkState, LinkStatus, ListenerStatus, PeerStatus, ServiceStatus,
@@ -36,7 +37,8 @@ impl Site {
         }
         for link in up.iter().filter(|l| !shown.contains(&Arc::as_ptr(l))) {
             let taken = items.iter().any(|item| item.name == link.name);
-            let name = if taken { format!("{}-{}", link.peer.name, link.name) } else { link.name.clone() };
+            let name =
+                if taken { format!("{}-{}", link.peer.name, link.name) } else { link.name.clone() };
             items.push(self.incoming(name, link));
         }
         items.sort_by(|a, b| a.name.cmp(&b.name));
@@ -50,7 +52,10 @@ impl Site {
             status.bytes_sent = run.meter.sent.get();
             status.bytes_received = run.meter.received.get();
             status.flows_total = run.meter.total.get();
-            status.peer = self.peers.get(&run.dial.peer).map(|pin| SiteRef { id: run.dial.peer, name: pin.name });
+            status.peer = self
+                .peers
+                .get(&run.dial.peer)
+                .map(|pin| SiteRef { id: run.dial.peer, name: pin.name });
             status.remote = run.dial.endpoints.first().map(ToString::to_string);
         }
         let spec = &run.wanted.spec;
@@ -70,7 +75,12 @@ impl Site {
         }
     }
 
-    fn link_status(&self, link: Option<&Arc<Link>>, dial: &DialStatus, run: &LinkRun) -> LinkStatus {
+    fn link_status(
+        &self,
+        link: Option<&Arc<Link>>,
+        dial: &DialStatus,
+        run: &LinkRun,
+    ) -> LinkStatus {
         let key = format!("link/{}", run.wanted.spec.name);
         match link {
             Some(link) => {
@@ -86,7 +96,8 @@ impl Site {
                 };
                 let text = dial.message.clone().unwrap_or_default();
                 let conditions = self.conditions(&key, &ready(false, dial.reason, &text));
-                let since = conditions.get("Ready").map_or_else(clock::now, |c| c.last_transition_time);
+                let since =
+                    conditions.get("Ready").map_or_else(clock::now, |c| c.last_transition_time);
                 LinkStatus {
                     state,
                     reason: dial.message.clone(),
@@ -284,7 +295,11 @@ impl Site {
         names.insert(own, self.name());
         let listeners: Vec<(String, van_model::Address)> = {
             let running = self.running.lock();
-            running.listeners.iter().map(|(n, l)| (n.clone(), l.wanted.spec.address.clone())).collect()
+            running
+                .listeners
+                .iter()
+                .map(|(n, l)| (n.clone(), l.wanted.spec.address.clone()))
+                .collect()
         };
         let mut known = self.network.services(own, &self.connectors.offers());
         for (_, address) in &listeners {

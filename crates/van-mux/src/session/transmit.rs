@@ -79,6 +79,11 @@ impl Session {
         }
     }
 
+    /// Whether a stream has something to send and waits for credit alone.
+    pub fn waits_for_credit(&self, stream: StreamId) -> bool {
+        self.streams.get(&stream).is_some_and(|s| s.wants && s.credit == 0 && !s.fin_sent)
+    }
+
     /// The header of a DATA frame.
     pub fn data_header(stream: StreamId, bytes: usize, fin: bool) -> [u8; HEADER] {
         let length = u16::try_from(bytes).expect("payloads are at most 16368 bytes");

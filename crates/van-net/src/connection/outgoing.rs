@@ -126,6 +126,9 @@ impl Core {
                 }
                 let taken = if blocked { Taken::Blocked } else { Taken::More };
                 self.session.took_turn(now, stream, count, taken);
+                if self.session.waits_for_credit(stream) {
+                    self.parked.insert(stream);
+                }
             }
             Ok(Read::Blocked) => {
                 let taken = if flow.watch_read() { Taken::More } else { Taken::Blocked };
@@ -155,6 +158,26 @@ impl Core {
                 self.flush(now, stream);
             }
             self.session.wants_send(now, stream);
+        }
+    }
+
+    /// Looks at flows that are not read for want of credit: one whose socket has failed is over.
+    pub(super) fn look_at_parked(&mut self) {
+        let parked = std::mem::take(&mut self.parked);
+        for stream in parked {
+            let Some(flow) = self.flows.get_mut(stream) else { continue };
+            if !self.session.waits_for_credit(stream) {
+                continue;
+            }
+            match flow.failure() {
+                Some(error) => {
+                    debug!(%error, "flow's socket failed while it waited for credit");
+                    self.reset(stream, ResetCode::Gone);
+                }
+                None => {
+                    self.parked.insert(stream);
+                }
+            }
         }
     }
 
