@@ -21,8 +21,8 @@ pub(crate) const QUANTUM: usize = MAX_PAYLOAD;
 /// credit still share evenly, and half as many reads and writes as with one.
 pub(crate) const QUANTUM_BULK: usize = 2 * MAX_PAYLOAD;
 
-/// Bytes of a turn while nobody else waits: eight frames, one read of the source.
-pub(crate) const QUANTUM_ALONE: usize = 8 * MAX_PAYLOAD;
+/// Bytes of a turn while nobody else waits: four frames, one read of the source.
+pub(crate) const QUANTUM_ALONE: usize = 4 * MAX_PAYLOAD;
 
 /// Interactive bytes that may pass while bulk waits, before one bulk turn.
 const INTERACTIVE_SHARE: usize = 4 * MAX_PAYLOAD;

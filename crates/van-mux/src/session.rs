@@ -234,7 +234,7 @@ impl Session {
 
     /// Counts bytes of DATA that have left towards their reader, and grants more when it is time.
     pub fn delivered(&mut self, now: Instant, stream: StreamId, bytes: usize) {
-        let round_trip = self.life.round_trip();
+        let round_trip = self.life.shortest_round_trip();
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         let bytes = u32::try_from(bytes).expect("a window is below 4 GiB");
         let grant = entry.window.delivered(now, bytes, round_trip, &mut self.limits);

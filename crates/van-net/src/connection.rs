@@ -85,10 +85,6 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often flows that wait for credit are looked at.
 const PARKED_LOOK: Duration = Duration::from_secs(1);
 
-/// Rounds of reading and writing before other tasks of the worker get their turn; each moves up to
-/// a few hundred KiB.
-const ROUNDS: usize = 4;
-
 /// What others see of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
@@ -202,15 +198,16 @@ impl Connection {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<EndReason> {
         self.core.ready.register(cx.waker());
-        for _ in 0..ROUNDS {
-            match self.round(cx) {
-                Ok(true) => {}
-                Ok(false) => return self.rest(cx),
-                Err(reason) => return Poll::Ready(reason),
+        match self.round(cx) {
+            Ok(true) => {
+                // The runtime looks at all sockets before the next round, so that a small message
+                // waits for one of them at most.
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
+            Ok(false) => self.rest(cx),
+            Err(reason) => Poll::Ready(reason),
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// One look at everything. Returns whether there may be more to do now.

@@ -19,6 +19,9 @@ const DEAD_AFTER: Duration = Duration::from_secs(3);
 /// PINGs that a peer may send: each second, and at once.
 const PINGS: (u32, u32) = (100, 100);
 
+/// A path may change: shorter round trips than this long ago count no more.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(15);
+
 /// Taken until the first measurement.
 const ROUND_TRIP_UNKNOWN: Duration = Duration::from_millis(50);
 
@@ -31,6 +34,9 @@ pub(super) struct Life {
     pings_sent: u64,
     last_sample: Instant,
     round_trip: Option<Duration>,
+    /// The shortest round trips of the present and the last period: without the queues.
+    shortest: [Option<Duration>; 2],
+    period: Instant,
     pings: Bucket,
     /// This side said GOAWAY.
     going: bool,
@@ -46,6 +52,8 @@ impl Life {
             pings_sent: 0,
             last_sample: now,
             round_trip: None,
+            shortest: [None; 2],
+            period: now,
             pings: Bucket::new(now, PINGS.0, PINGS.1),
             going: false,
             peer_going: false,
@@ -73,6 +81,11 @@ impl Life {
         let sample = now.saturating_duration_since(sent);
         self.round_trip = Some(sample);
         self.last_sample = now;
+        if now.saturating_duration_since(self.period) >= SHORTEST_PERIOD {
+            self.shortest = [None, self.shortest[0]];
+            self.period = now;
+        }
+        self.shortest[0] = Some(self.shortest[0].map_or(sample, |s| s.min(sample)));
         Ok(Some(sample))
     }
 
@@ -88,8 +101,10 @@ impl Life {
         self.going || self.peer_going
     }
 
-    pub(super) fn round_trip(&self) -> Duration {
-        self.round_trip.unwrap_or(ROUND_TRIP_UNKNOWN)
+    /// The time by which windows are measured: what the network takes, not what its queues do, so
+    /// that windows don't grow with the queues that they make.
+    pub(super) fn shortest_round_trip(&self) -> Duration {
+        self.shortest.iter().flatten().min().copied().unwrap_or(ROUND_TRIP_UNKNOWN)
     }
 }
 

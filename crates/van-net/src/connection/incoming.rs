@@ -12,11 +12,8 @@ use crate::flow::Delivered;
 use crate::socket::Read;
 use crate::tls::Progress;
 
-/// Bytes read at once: sixteen bulk records, small enough to stay in a processor's cache.
-const READ: usize = 256 * 1024;
-
-/// Reads before the other direction gets its turn.
-const READS: usize = 2;
+/// Bytes read at once: eight bulk records, small enough to stay in a processor's cache.
+const READ: usize = 128 * 1024;
 
 /// Time that a peer which is refused gets to read why.
 const REFUSAL_GRACE: Duration = Duration::from_secs(1);
@@ -68,26 +65,18 @@ impl Core {
             wire.deframer.feed(&early, |frame| self.take_frame(now, &mut inbox, frame))?;
             self.deliver(now, &mut inbox);
         }
-        for _ in 0..READS {
-            match wire.input.read_from(&wire.socket, READ)? {
-                Read::End => {
-                    wire.closed = true;
-                    return Ok(false);
-                }
-                Read::Bytes { drained, .. } => {
-                    self.process(now, wire)?;
-                    if drained && wire.socket.poll_read_ready(cx).is_pending() {
-                        return Ok(false);
-                    }
-                }
-                Read::Blocked => {
-                    if wire.socket.poll_read_ready(cx).is_pending() {
-                        return Ok(false);
-                    }
-                }
+        let drained = match wire.input.read_from(&wire.socket, READ)? {
+            Read::End => {
+                wire.closed = true;
+                return Ok(false);
             }
-        }
-        Ok(true)
+            Read::Bytes { drained, .. } => {
+                self.process(now, wire)?;
+                drained
+            }
+            Read::Blocked => true,
+        };
+        Ok(!drained || wire.socket.poll_read_ready(cx).is_ready())
     }
 
     fn process(&mut self, now: Instant, wire: &mut Wire) -> Result<(), EndReason> {

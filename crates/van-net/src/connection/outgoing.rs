@@ -14,13 +14,13 @@ use crate::tls::MAX_RECORD;
 /// Sealed bytes after which the socket is written: the least, while the link does not take what is
 /// there, so that a small message waits for little; and the most, while it takes all at once, so that
 /// fewer and larger writes wake the peer less often.
-pub(super) const BATCH: std::ops::RangeInclusive<usize> = 32 * 1024..=256 * 1024;
+pub(super) const BATCH: std::ops::RangeInclusive<usize> = 32 * 1024..=128 * 1024;
 
 /// One frame in its place within a batch.
 const SLOT: usize = HEADER + MAX_PAYLOAD;
 
 /// Frames that one read of a flow may fill.
-const SLOTS: usize = 8;
+const SLOTS: usize = 4;
 
 /// A record with less room than this is sealed rather than shared with one more frame.
 const MIN_ROOM: usize = 4096;
