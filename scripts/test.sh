@@ -72,6 +72,7 @@ tests() {
 need cc gcc         # aws-lc and jemalloc are compiled
 need make make      # jemalloc's own build
 need unshare util-linux # a file system of its own for the daemon whose disk is full
+need faketime faketime # a clock of its own for the daemon whose clock jumps
 install_missing
 if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     rustup component add rustfmt clippy

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::binary::vand_binary;
 use crate::client::{Ran, Vanctl};
+use crate::clock::Clock;
 use crate::process::{Process, bare};
 use crate::wait::{DEADLINE, wait_until};
 
@@ -32,6 +33,7 @@ pub struct Limits {
 pub struct Vand {
     dir: PathBuf,
     limits: Limits,
+    clock: Option<Clock>,
     process: Process,
 }
 
@@ -51,7 +53,18 @@ impl Vand {
     /// When it doesn't start; the message holds its log.
     #[track_caller]
     pub fn start_limited(dir: &Path, toml: &str, limits: Limits) -> Self {
-        let mut vand = Self::launch(dir, toml, limits);
+        let mut vand = Self::launch(dir, toml, limits, None);
+        vand.wait_ready();
+        vand
+    }
+
+    /// The same for a daemon whose wall clock is another than the machine's.
+    ///
+    /// # Panics
+    /// When it doesn't start; the message holds its log.
+    #[track_caller]
+    pub fn start_with_clock(dir: &Path, toml: &str, clock: &Clock) -> Self {
+        let mut vand = Self::launch(dir, toml, Limits::default(), Some(clock.clone()));
         vand.wait_ready();
         vand
     }
@@ -62,16 +75,17 @@ impl Vand {
     /// When it is still there after the deadline.
     #[track_caller]
     pub fn refused(dir: &Path, toml: &str) -> (ExitStatus, String) {
-        let mut vand = Self::launch(dir, toml, Limits::default());
+        let mut vand = Self::launch(dir, toml, Limits::default(), None);
         let status = vand.process.wait(DEADLINE);
         (status, vand.process.output())
     }
 
-    fn launch(dir: &Path, toml: &str, limits: Limits) -> Self {
+    fn launch(dir: &Path, toml: &str, limits: Limits, clock: Option<Clock>) -> Self {
         fs::create_dir_all(dir).expect("the test's folder can be written");
         fs::write(dir.join("vand.toml"), toml).expect("the test's folder can be written");
-        let process = Process::start(command(dir, limits), &dir.join("vand.log"));
-        Self { dir: dir.into(), limits, process }
+        let command = command(dir, limits, clock.as_ref());
+        let process = Process::start(command, &dir.join("vand.log"));
+        Self { dir: dir.into(), limits, clock, process }
     }
 
     #[track_caller]
@@ -84,6 +98,9 @@ impl Vand {
             }
             ask(&socket, "/v1/status").is_some_and(|(status, _)| status == 200)
         });
+        if let Some(clock) = &self.clock {
+            clock.clean(self.process.id());
+        }
     }
 
     /// Ends it as a crash would.
@@ -112,7 +129,7 @@ impl Vand {
     #[track_caller]
     pub fn relaunch(&mut self) {
         assert!(self.process.status().is_some(), "the daemon still runs");
-        let command = command(&self.dir, self.limits);
+        let command = command(&self.dir, self.limits, self.clock.as_ref());
         self.process = Process::start(command, &self.dir.join("vand.log"));
     }
 
@@ -231,13 +248,16 @@ impl Vand {
 }
 
 /// The command of a daemon whose folder is `dir`.
-fn command(dir: &Path, limits: Limits) -> Command {
+fn command(dir: &Path, limits: Limits, clock: Option<&Clock>) -> Command {
     let vand = vand_binary();
     let mut command = if limits.descriptors.is_some() || limits.state_bytes.is_some() {
         confined(dir, limits, &vand)
     } else {
         bare(vand)
     };
+    if let Some(clock) = clock {
+        clock.apply(&mut command);
+    }
     command.arg("run").arg("--config").arg(dir.join("vand.toml"));
     command.arg("--state-dir").arg(dir.join("state"));
     command.arg("--runtime-dir").arg(dir.join("run"));

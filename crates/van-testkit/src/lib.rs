@@ -11,6 +11,7 @@
 
 mod binary;
 mod client;
+mod clock;
 mod connect_proxy;
 mod daemon;
 mod echo;
@@ -24,6 +25,7 @@ mod wait;
 
 pub use binary::{vanctl_binary, vand_binary};
 pub use client::{Ran, Vanctl};
+pub use clock::Clock;
 pub use connect_proxy::ConnectProxy;
 pub use daemon::{Limits, Vand};
 pub use echo::{Echo, echo_lines, echoes};

@@ -13,6 +13,7 @@ use crate::wait::{DEADLINE, temp_dir, wait_until};
 pub struct Sites {
     /// The site that accepts links.
     pub public: Vand,
+    link_port: u16,
     dir: TempDir,
 }
 
@@ -29,7 +30,7 @@ impl Sites {
              advertise = [\"127.0.0.1:{port}\"]\n{sections}"
         );
         let public = Vand::start(&dir.path().join("public"), &toml);
-        Self { public, dir }
+        Self { public, link_port: port, dir }
     }
 
     /// Starts a site that only dials, and links it to `public` as `link1`.
@@ -70,6 +71,11 @@ impl Sites {
             listener.is_some_and(|(_, listener)| listener["status"]["accepting"] == true)
         });
         (laptop, port)
+    }
+
+    /// The port at which `public` accepts links.
+    pub fn link_port(&self) -> u16 {
+        self.link_port
     }
 
     /// The folder that holds the sites' own.
