@@ -1,7 +1,8 @@
 //! Accepting links and redemptions at a link port.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,12 @@ use crate::tasks::Tasks;
 /// Handshakes under way at once; each holds some KiB and may be a slow attacker's.
 const HANDSHAKES: usize = 1024;
 
+/// Handshakes under way at once from one source.
+const HANDSHAKES_EACH: usize = 128;
+
+/// Refusals told in a second.
+const REFUSALS_TOLD: u32 = 5;
+
 /// Pause after the process ran out of descriptors, so that others close first.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -30,6 +37,21 @@ pub struct Acceptor {
     join: Arc<ServerConfig>,
     limiter: Mutex<Limiter>,
     handshakes: Arc<Semaphore>,
+    /// Handshakes under way by source.
+    sources: Mutex<BTreeMap<IpAddr, usize>>,
+    /// When the present second of refusals began, and how many it had.
+    refusals: Mutex<(Instant, u32)>,
+}
+
+/// Who somebody is to the limits: an address, or the network that one IPv6 customer has.
+fn source_of(remote: SocketAddr) -> IpAddr {
+    match remote.ip().to_canonical() {
+        IpAddr::V6(v6) => {
+            let network = u128::from(v6) & !u128::from(u64::MAX);
+            IpAddr::V6(network.into())
+        }
+        v4 => v4,
+    }
 }
 
 impl Acceptor {
@@ -44,6 +66,8 @@ impl Acceptor {
             join,
             limiter: Mutex::default(),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            sources: Mutex::default(),
+            refusals: Mutex::new((Instant::now(), 0)),
         })
     }
 
@@ -67,9 +91,10 @@ impl Acceptor {
             let Ok(permit) = self.handshakes.clone().acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((socket, remote)) => {
+                    let Some(slot) = Slot::take(&self, source_of(remote)) else { continue };
                     let acceptor = self.clone();
                     tasks.spawn("incoming link", async move {
-                        acceptor.serve(socket, remote, permit).await;
+                        acceptor.serve(socket, remote, (permit, slot)).await;
                     });
                 }
                 Err(error) => {
@@ -84,7 +109,7 @@ impl Acceptor {
         &self,
         socket: TcpStream,
         remote: SocketAddr,
-        permit: tokio::sync::OwnedSemaphorePermit,
+        shaking: (tokio::sync::OwnedSemaphorePermit, Slot),
     ) {
         tune(&socket);
         let choose = |offered: &[&[u8]]| {
@@ -103,7 +128,7 @@ impl Acceptor {
         if alpn == "van-join/1" {
             return self.join(handshake, remote).await;
         }
-        drop(permit);
+        drop(shaking);
         let worker = self.links.workers.next();
         if let Err(reason) = self.links.run(worker, handshake, None).await {
             self.refused(remote, &reason.to_string());
@@ -111,7 +136,7 @@ impl Acceptor {
     }
 
     async fn join(&self, mut session: Handshake, remote: SocketAddr) {
-        let source = remote.ip().to_canonical();
+        let source = source_of(remote);
         let heard = self.limiter.lock().admits(source, Instant::now());
         let chain = session.tls().peer_chain();
         let joiner = match van_pki::check_joiner(&chain, self.links.now()) {
@@ -126,21 +151,63 @@ impl Acceptor {
             }
         };
         match answer(&mut session, decide).await {
-            Ok(Ok(())) => debug!(%remote, id = %joiner.id, "site admitted"),
+            Ok(Ok(())) => {
+                self.limiter.lock().succeeded(source);
+                debug!(%remote, id = %joiner.id, "site admitted");
+            }
             Ok(Err(refusal)) => {
-                self.limiter.lock().failed(source, Instant::now());
                 self.refused(remote, &format!("site {}: {refusal}", joiner.id.short()));
             }
-            Err(error) => {
-                self.limiter.lock().failed(source, Instant::now());
-                self.refused(remote, &error.to_string());
-            }
+            Err(error) => self.refused(remote, &error.to_string()),
         }
         session.close().await;
     }
 
+    /// Tells of a refusal; of many in one second only the first few, so that a stranger can neither
+    /// fill the journal nor drive other events out of the ring.
     fn refused(&self, remote: SocketAddr, why: &str) {
+        let now = Instant::now();
+        let mut refusals = self.refusals.lock();
+        if now.duration_since(refusals.0) >= Duration::from_secs(1) {
+            *refusals = (now, 0);
+        }
+        refusals.1 += 1;
+        if refusals.1 > REFUSALS_TOLD {
+            return;
+        }
+        drop(refusals);
         debug!(%remote, why, "refused at the link port");
         self.links.observer.refused(remote, why);
+    }
+}
+
+/// One handshake of a source, counted until it is dropped.
+struct Slot {
+    acceptor: Arc<Acceptor>,
+    source: IpAddr,
+}
+
+impl Slot {
+    /// `None`: this source has too many under way.
+    fn take(acceptor: &Arc<Acceptor>, source: IpAddr) -> Option<Self> {
+        let mut sources = acceptor.sources.lock();
+        let count = sources.entry(source).or_default();
+        if *count >= HANDSHAKES_EACH {
+            return None;
+        }
+        *count += 1;
+        Some(Self { acceptor: acceptor.clone(), source })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut sources = self.acceptor.sources.lock();
+        if let Some(count) = sources.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                sources.remove(&self.source);
+            }
+        }
     }
 }

@@ -72,8 +72,6 @@ pub(crate) enum Command {
     Route(Arc<[u8]>),
     /// Measure a round trip.
     Ping(oneshot::Sender<Duration>),
-    /// Take no new flows, and end when the open ones have or the deadline has come.
-    GoAway(GoAwayReason, Duration),
 }
 
 /// Commands that may wait: a burst of new flows between two polls of a busy worker.
@@ -99,6 +97,7 @@ pub(crate) struct Load {
 pub(crate) struct Handle {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) load: Arc<Load>,
+    pub(crate) ready: Arc<ReadyList>,
 }
 
 /// One connection and everything on it.
@@ -156,6 +155,7 @@ impl Connection {
         tasks: Tasks,
     ) -> std::io::Result<Self> {
         let (sender, commands) = mpsc::channel(COMMANDS);
+        let ready: Arc<ReadyList> = Arc::default();
         let now = Instant::now();
         let Established { socket, tls, input, output, early } = established;
         Ok(Self {
@@ -172,8 +172,8 @@ impl Connection {
             core: Core {
                 session,
                 flows: FlowMap::default(),
-                ready: Arc::default(),
-                handle: Handle { commands: sender, load: Arc::default() },
+                handle: Handle { commands: sender, load: Arc::default(), ready: ready.clone() },
+                ready,
                 tasks,
                 register: Some(register),
                 registered: None,

@@ -1,6 +1,7 @@
 //! Keeping up a link that this site dials: redeeming its token once, then a few connections.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -8,7 +9,7 @@ use rustls::pki_types::{DnsName, ServerName};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
-use van_model::status::LinkState;
+use van_model::status::{Direction, LinkState};
 use van_model::{Cost, HostPort, SiteId};
 use van_mux::GoAwayReason;
 use van_pki::{PeerError, Token};
@@ -60,6 +61,9 @@ pub struct DialStatus {
 pub trait Pin: Send + Sync {
     /// Keeps the peer; the error is a sentence.
     fn pin(&self, link: &str, joined: &Joined) -> Result<(), String>;
+
+    /// Whether this site has revoked the peer, so that nothing may bring it back by itself.
+    fn is_revoked(&self, peer: &SiteId) -> bool;
 }
 
 /// Connections that a link starts with: one is one congestion window and one lost segment away from
@@ -82,7 +86,8 @@ pub struct Dialler {
     pin: Arc<dyn Pin>,
     status: watch::Sender<DialStatus>,
     config: Arc<ClientConfig>,
-    number: u64,
+    /// The present incarnation's number.
+    number: AtomicU64,
     meter: Arc<Meter>,
     tasks: Tasks,
 }
@@ -96,6 +101,8 @@ enum Failure {
     Ended(EndReason),
     /// The peer does not know this site and there is nothing to redeem.
     Unknown,
+    /// This site has revoked the peer.
+    Revoked,
     Pin(String),
 }
 
@@ -125,7 +132,7 @@ impl Dialler {
             pin,
             status,
             config,
-            number: rand::random(),
+            number: AtomicU64::new(rand::random()),
             meter: meter.clone(),
             tasks: tasks.clone(),
         });
@@ -133,7 +140,7 @@ impl Dialler {
         (receiver, meter)
     }
 
-    /// The first connection, for ever; the others exist while it does.
+    /// One incarnation of the link after the other, for ever.
     async fn keep_up(self: Arc<Self>) {
         let mut backoff = Backoff::default();
         let mut was_up = false;
@@ -142,8 +149,15 @@ impl Dialler {
             if was_up {
                 self.status.send_modify(|s| s.reconnects += 1);
             }
-            let outcome = self.attempt(0).await;
-            was_up = self.meter_was_up(&outcome);
+            // Connections of an earlier incarnation may still drain: they are another link.
+            self.number.store(rand::random(), Ordering::Relaxed);
+            let scope = self.tasks.child();
+            let _ends_with_it = scope.guard();
+            let up: watch::Sender<Option<Arc<Link>>> = watch::Sender::new(None);
+            let (dialler, tell, inner) = (self.clone(), up.clone(), scope.clone());
+            scope.spawn("link up", async move { dialler.when_up(tell, inner).await });
+            let outcome = self.incarnation(&scope, &up).await;
+            was_up = up.borrow().is_some();
             if was_up {
                 backoff.reset();
             }
@@ -153,14 +167,31 @@ impl Dialler {
         }
     }
 
-    fn meter_was_up(&self, outcome: &Result<EndReason, Failure>) -> bool {
-        matches!(outcome, Ok(reason) if !matches!(reason, EndReason::NoHello | EndReason::Tls(_)))
-            && self.status.borrow().state == LinkState::Connected
+    /// Keeps the first connection while the link has any and takes flows.
+    async fn incarnation(
+        self: &Arc<Self>,
+        scope: &Tasks,
+        up: &watch::Sender<Option<Arc<Link>>>,
+    ) -> Result<EndReason, Failure> {
+        let mut backoff = Backoff::default();
+        loop {
+            let outcome = tokio::select! {
+                outcome = self.attempt(0, scope) => outcome,
+                reason = went_away(up.subscribe()) => Ok(reason),
+            };
+            let others = up.borrow().as_ref().is_some_and(|link| link.takes_flows());
+            if !others {
+                return outcome;
+            }
+            debug!(van.link = %self.spec.name, ?outcome, "the first connection ended, others go on");
+            sleep(backoff.next()).await;
+        }
     }
 
     /// While the peer's own link to this site is the one that stays, this one rests.
     async fn wait_for_winner(&self) {
-        while self.links.to(&self.spec.peer).iter().any(|l| l.number != self.number) {
+        let incoming = |l: &Arc<Link>| l.direction == Direction::Incoming;
+        while self.links.to(&self.spec.peer).iter().any(incoming) {
             if self.links.local().id < self.spec.peer {
                 return;
             }
@@ -170,7 +201,7 @@ impl Dialler {
     }
 
     /// One connection from dialling to its end.
-    async fn attempt(self: &Arc<Self>, index: u16) -> Result<EndReason, Failure> {
+    async fn attempt(self: &Arc<Self>, index: u16, scope: &Tasks) -> Result<EndReason, Failure> {
         let handshake = match self.handshake().await {
             Err(Failure::Unknown) => {
                 self.join().await?;
@@ -180,19 +211,13 @@ impl Dialler {
         };
         let dialled = Dialled {
             name: self.spec.name.clone(),
-            number: self.number,
+            number: self.number.load(Ordering::Relaxed),
             index,
             cost: self.spec.cost.get(),
             meter: self.meter.clone(),
+            scope: scope.clone(),
         };
-        let dialler = self.clone();
-        let watch = self.tasks.child();
-        if index == 0 {
-            watch.spawn("link up", async move { dialler.when_up().await });
-        }
-        let worker = usize::from(index);
-        let outcome = self.links.run(worker, handshake, Some(dialled)).await;
-        watch.cancel();
+        let outcome = self.links.run(usize::from(index), handshake, Some(dialled)).await;
         match outcome.map_err(Failure::Ended)? {
             EndReason::Tls(error) if PeerError::refused_as_unknown(&error) => {
                 self.join().await?;
@@ -219,6 +244,9 @@ impl Dialler {
 
     /// Redeems the token and pins its issuer.
     async fn join(&self) -> Result<(), Failure> {
+        if self.pin.is_revoked(&self.spec.peer) {
+            return Err(Failure::Revoked);
+        }
         let token = self.spec.token.as_ref().ok_or(Failure::Unknown)?;
         let (socket, endpoint) = connect(&self.spec.endpoints, self.spec.proxy.as_ref())
             .await
@@ -247,43 +275,47 @@ impl Dialler {
     }
 
     /// Waits until the link is up, says so, then keeps its further connections.
-    async fn when_up(self: Arc<Self>) {
+    async fn when_up(self: Arc<Self>, up: watch::Sender<Option<Arc<Link>>>, scope: Tasks) {
         let link = loop {
             if let Some(link) = self.own_link() {
                 break link;
             }
             sleep(Duration::from_millis(5)).await;
         };
+        up.send_replace(Some(link.clone()));
         self.connected();
         let mut count = 1;
         let mut congested = 0;
         loop {
             while count < CONNECTIONS {
-                self.clone().add_connection(count, &link);
+                self.clone().add_connection(count, &link, &scope);
                 count += 1;
             }
             sleep(GROWTH_PERIOD).await;
             congested = if link.is_congested() { congested + 1 } else { 0 };
             if congested >= 2 && count < MAX_CONNECTIONS {
-                self.clone().add_connection(count, &link);
+                self.clone().add_connection(count, &link, &scope);
                 (count, congested) = (count + 1, 0);
             }
         }
     }
 
     fn own_link(&self) -> Option<Arc<Link>> {
+        let number = self.number.load(Ordering::Relaxed);
         self.links
             .all()
             .into_iter()
-            .find(|l| l.number == self.number && l.peer.id == self.spec.peer && l.takes_flows())
+            .find(|l| l.number == number && l.peer.id == self.spec.peer && l.takes_flows())
     }
 
-    fn add_connection(self: Arc<Self>, index: u16, link: &Arc<Link>) {
+    /// Keeps one more connection up while the link takes flows.
+    fn add_connection(self: Arc<Self>, index: u16, link: &Arc<Link>, scope: &Tasks) {
         let link = Arc::downgrade(link);
-        self.tasks.clone().spawn("link connection", async move {
+        let inner = scope.clone();
+        scope.spawn("link connection", async move {
             let mut backoff = Backoff::default();
             while link.upgrade().is_some_and(|l| l.takes_flows()) {
-                let outcome = self.attempt(index).await;
+                let outcome = self.attempt(index, &inner).await;
                 debug!(van.link = %self.spec.name, index, ?outcome, "further connection ended");
                 sleep(backoff.next()).await;
             }
@@ -318,6 +350,18 @@ impl Dialler {
         self.links.observer.changed();
         wait
     }
+}
+
+/// Waits until a link that was up takes no flows any more; what is open on it drains by itself.
+async fn went_away(mut up: watch::Receiver<Option<Arc<Link>>>) -> EndReason {
+    let link = match up.wait_for(Option::is_some).await {
+        Ok(link) => link.clone(),
+        Err(_) => None,
+    };
+    while link.as_ref().is_some_and(|l| !l.is_going_away()) {
+        sleep(GROWTH_PERIOD).await;
+    }
+    EndReason::WentAway(GoAwayReason::Duplicate)
 }
 
 type Explanation = (&'static str, String, Option<String>, Option<Duration>);
@@ -375,6 +419,11 @@ impl Failure {
                 let message =
                     "the two sites do not know each other, and there is no token to redeem";
                 ("Refused", message.into(), Some(new_token()), Some(REFUSED_WAIT))
+            }
+            Self::Revoked => {
+                let message = "this site has revoked the peer; no token brings it back";
+                let hint = "delete the link with 'vanctl link delete'".to_owned();
+                ("Revoked", message.into(), Some(hint), Some(REFUSED_WAIT))
             }
             Self::Pin(error) => ("StateNotWritten", error.clone(), None, None),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio_util::sync::DropGuard;
 use van_mux::{Open, ResetCode, StreamId};
 
 use crate::meter::{Counted, Meter};
@@ -92,6 +93,10 @@ pub(crate) struct Flow {
     sent: bool,
     unaccepted: Option<Box<Unaccepted>>,
     inward: Inward,
+    /// The socket takes no more bytes; what it said before is still to be read.
+    deaf: bool,
+    /// Ends the connecting of the workload when the flow ends first.
+    connecting: Option<DropGuard>,
     pub(crate) meter: Option<Arc<Meter>>,
     counted: Counted,
 }
@@ -104,6 +109,9 @@ pub(crate) struct Delivered {
     /// All came and left, FIN included.
     pub(crate) finished: bool,
 }
+
+/// What a flow that nobody reads has delivered; its credit is not given back.
+const ALL_DROPPED: Delivered = Delivered { bytes: 0, finished: false };
 
 impl Flow {
     /// The ingress's end.
@@ -121,13 +129,15 @@ impl Flow {
             sent: false,
             unaccepted: Some(Box::new(Unaccepted { open, kept: Vec::new(), retry, tried })),
             inward: Inward::default(),
+            deaf: false,
+            connecting: None,
             meter: Some(meter),
             counted,
         })
     }
 
     /// The egress's end, whose workload is being connected.
-    pub(crate) fn egress(stream: StreamId, list: &Arc<ReadyList>) -> Self {
+    pub(crate) fn egress(stream: StreamId, list: &Arc<ReadyList>, connecting: DropGuard) -> Self {
         Self {
             socket: None,
             signal: Signal::new(stream, list),
@@ -136,6 +146,8 @@ impl Flow {
             sent: false,
             unaccepted: None,
             inward: Inward::default(),
+            deaf: false,
+            connecting: Some(connecting),
             meter: None,
             counted: Counted::default(),
         }
@@ -152,6 +164,7 @@ impl Flow {
         {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        self.connecting.take().map(DropGuard::disarm);
         self.socket = Some(socket);
         self.meter = Some(connected.meter);
         Ok(())
@@ -235,6 +248,14 @@ impl Flow {
     /// Bytes from the network: written at once where nothing waits, else kept.
     pub(crate) fn deliver(&mut self, bytes: &[u8], fin: bool) -> io::Result<Delivered> {
         self.inward.fin |= fin;
+        if self.deaf {
+            // Nobody hears it. Once all that was said has been passed on, the peer is told.
+            return match self.ended {
+                true if bytes.is_empty() && fin => Ok(Delivered { bytes: 0, finished: true }),
+                true => Err(io::ErrorKind::BrokenPipe.into()),
+                false => Ok(ALL_DROPPED),
+            };
+        }
         let mut written = 0;
         if self.inward.waiting.is_empty()
             && let Some(socket) = &self.socket
@@ -271,6 +292,16 @@ impl Flow {
             }
         }
         Ok(Delivered { bytes: written, finished: self.pass_on_end() })
+    }
+
+    /// Gives up writing to a socket that failed, so that what it said before can still be read: a
+    /// workload may answer and close without reading all. `false`: there is nothing to be read.
+    pub(crate) fn give_up_writing(&mut self) -> bool {
+        let readable = !self.deaf && !self.ended && self.socket.is_some();
+        self.deaf = true;
+        self.inward.waiting = Vec::new();
+        self.inward.written = 0;
+        readable
     }
 
     /// Whether bytes wait for the socket.

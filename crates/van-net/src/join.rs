@@ -202,15 +202,23 @@ const PERIOD: Duration = Duration::from_secs(60);
 const SOURCES: usize = 4096;
 
 impl Limiter {
-    /// Whether this source is heard now.
+    /// Whether this source is heard now; the attempt counts at once, so that many at the same time
+    /// gain nothing.
     pub(crate) fn admits(&mut self, source: IpAddr, now: Instant) -> bool {
         self.0.retain(|_, (_, since)| now.saturating_duration_since(*since) < PERIOD);
-        self.0.get(&source).map_or(self.0.len() < SOURCES, |(count, _)| *count < ATTEMPTS)
+        if self.0.len() >= SOURCES && !self.0.contains_key(&source) {
+            return false;
+        }
+        let (count, _) = self.0.entry(source).or_insert((0, now));
+        *count = count.saturating_add(1);
+        *count <= ATTEMPTS
     }
 
-    /// Counts a failed attempt.
-    pub(crate) fn failed(&mut self, source: IpAddr, now: Instant) {
-        self.0.entry(source).or_insert((0, now)).0 += 1;
+    /// Takes back an attempt that was admitted.
+    pub(crate) fn succeeded(&mut self, source: IpAddr) {
+        if let Some((count, _)) = self.0.get_mut(&source) {
+            *count = count.saturating_sub(1);
+        }
     }
 }
 
@@ -224,9 +232,12 @@ mod tests {
         let (bad, good): (IpAddr, IpAddr) = ([1, 1, 1, 1].into(), [2, 2, 2, 2].into());
         for _ in 0..ATTEMPTS {
             assert!(limiter.admits(bad, now));
-            limiter.failed(bad, now);
         }
         assert!(!limiter.admits(bad, now) && limiter.admits(good, now));
+        limiter.succeeded(good);
+        for _ in 0..ATTEMPTS {
+            assert!(limiter.admits(good, now));
+        }
         assert!(limiter.admits(bad, now + PERIOD));
     }
 

@@ -80,6 +80,8 @@ pub struct Link {
     round_trip_ns: AtomicU64,
     leaf_not_after: AtomicU64,
     going_away: AtomicBool,
+    /// Rises when a connection begins or ends.
+    generation: AtomicU64,
 }
 
 /// What a link is made of, beside its peer.
@@ -107,6 +109,7 @@ impl Link {
             round_trip_ns: AtomicU64::new(0),
             leaf_not_after: AtomicU64::new(0),
             going_away: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -152,8 +155,7 @@ impl Link {
     pub fn go_away(&self, reason: GoAwayReason, grace: Duration) {
         self.going_away.store(true, Ordering::Relaxed);
         for member in self.members.load().iter() {
-            // A full queue means that the connection is stuck; it then dies by its silence.
-            let _ = member.handle.commands.try_send(Command::GoAway(reason, grace));
+            member.handle.ready.leave(reason, grace);
         }
     }
 
@@ -162,8 +164,18 @@ impl Link {
         !self.going_away.load(Ordering::Relaxed) && !self.members.load().is_empty()
     }
 
+    pub(crate) fn is_going_away(&self) -> bool {
+        self.going_away.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn mark_going_away(&self) {
         self.going_away.store(true, Ordering::Relaxed);
+    }
+
+    /// Changes whenever one of its connections begins or ends: what was sent over one before may be
+    /// lost.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
     }
 
     /// The last round-trip time.
@@ -215,6 +227,7 @@ impl Link {
             members.push(member.clone());
             members
         });
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes a connection out; returns how many are left.
@@ -224,6 +237,7 @@ impl Link {
             members.retain(|m| !Arc::ptr_eq(m, member));
             members
         });
+        self.generation.fetch_add(1, Ordering::Relaxed);
         self.members.load().len()
     }
 }

@@ -20,6 +20,7 @@ use crate::flow::Connected;
 use crate::join::{Admission, JoinRefusal, JoinRequest};
 use crate::link::{Link, Making, Member, Peer};
 use crate::meter::Meter;
+use crate::tasks::Tasks;
 use crate::tls::TlsInfo;
 use crate::workers::Workers;
 
@@ -132,6 +133,8 @@ pub(crate) struct Dialled {
     pub(crate) index: u16,
     pub(crate) cost: u16,
     pub(crate) meter: Arc<Meter>,
+    /// Cancelled when the link is not wanted any more.
+    pub(crate) scope: Tasks,
 }
 
 /// A connection's place in its link; what the connection's task calls.
@@ -285,8 +288,26 @@ impl Links {
             since: self.now(),
         });
         let mut table = self.table.lock();
+        // Both are asked under the lock: who revokes or deletes looks at the table afterwards.
+        if self.peers.authority(&hello.site).is_none() {
+            return Err(GoAwayReason::Revoked);
+        }
+        if context.dialled.as_ref().is_some_and(|d| d.scope.is_cancelled()) {
+            return Err(GoAwayReason::Deleted);
+        }
         self.resolve_duplicates(&table, own, key)?;
-        let known = table.get(&key).filter(|l| l.peer.instance == hello.instance).cloned();
+        // The peer has restarted: its old connections are dead, whatever TCP thinks.
+        let stale: Vec<Arc<Link>> = table
+            .iter()
+            .filter(|(k, l)| {
+                k.peer == key.peer && k.replica == key.replica && l.peer.instance != hello.instance
+            })
+            .map(|(_, link)| link.clone())
+            .collect();
+        let known = table
+            .get(&key)
+            .filter(|l| l.peer.instance == hello.instance && !l.is_going_away())
+            .cloned();
         let is_new = known.is_none();
         let link = known.unwrap_or_else(|| {
             let making = match context.dialled {
@@ -311,11 +332,12 @@ impl Links {
         });
         link.set_certificate_expires(context.identity.leaf_not_after);
         link.add(&member);
-        let replaced = if is_new { table.insert(key, link.clone()) } else { None };
+        if is_new {
+            table.insert(key, link.clone());
+        }
         drop(table);
-        if let Some(stale) = replaced {
-            // The peer has restarted: its old connections are dead, whatever TCP thinks.
-            stale.go_away(GoAwayReason::Shutdown, Duration::ZERO);
+        for link in stale {
+            link.go_away(GoAwayReason::Shutdown, Duration::ZERO);
         }
         if is_new {
             info!(van.link = %link.name, van.site = %link.peer.name, id = %link.peer.id, "link is up");

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use van_mux::StreamId;
+use van_mux::{GoAwayReason, StreamId};
 
 /// Flows of one connection whose sockets became ready.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyList {
     ready: Mutex<Vec<Arc<Signal>>>,
+    /// Asks the connection to end; a slot of its own, so that no full queue can lose it.
+    leave: Mutex<Option<(GoAwayReason, Duration)>>,
     task: AtomicWaker,
 }
 
@@ -19,6 +22,21 @@ impl ReadyList {
     /// Makes later signals wake this task.
     pub(crate) fn register(&self, task: &Waker) {
         self.task.register(task);
+    }
+
+    /// Asks the connection to take no new flows and to end within `grace`; the shortest wins.
+    pub(crate) fn leave(&self, reason: GoAwayReason, grace: Duration) {
+        let mut leave = self.leave.lock();
+        if leave.is_none_or(|(_, earlier)| grace <= earlier) {
+            *leave = Some((reason, grace));
+        }
+        drop(leave);
+        self.task.wake();
+    }
+
+    /// What [`Self::leave`] asked since the last look.
+    pub(crate) fn take_leave(&self) -> Option<(GoAwayReason, Duration)> {
+        self.leave.lock().take()
     }
 
     /// Whether no stream has signalled since the last look.

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, error};
 
@@ -58,6 +58,11 @@ impl Tasks {
             task.await;
         };
         self.tracker.spawn_on(whole.instrument(span), &self.runtime);
+    }
+
+    /// Ends all tasks of this cancellation when the guard is dropped.
+    pub fn guard(&self) -> DropGuard {
+        self.cancel.clone().drop_guard()
     }
 
     /// Ends all tasks of this cancellation.

@@ -65,6 +65,10 @@ impl Site {
 }
 
 impl Pin for Site {
+    fn is_revoked(&self, peer: &SiteId) -> bool {
+        self.peers.get(peer).is_some_and(|pin| pin.revoked)
+    }
+
     fn pin(&self, link: &str, joined: &Joined) -> Result<(), String> {
         if !self.peers.bundle_admits(&joined.authority) {
             return Err("the organisation's bundle does not admit the other site".into());
@@ -76,11 +80,19 @@ impl Pin for Site {
             .map_err(|e| format!("the issuer's voucher is not valid: {e}"))?;
         let mut pin = PinnedPeer::new(joined.admission.name.clone(), &joined.authority, false);
         pin.voucher = Some(joined.admission.voucher.clone());
-        self.peers
+        let kept = self
+            .peers
             .change(&self.store, |pins| {
-                pins.insert(joined.issuer, pin);
+                let revoked = pins.get(&joined.issuer).is_some_and(|old| old.revoked);
+                if !revoked {
+                    pins.insert(joined.issuer, pin);
+                }
+                !revoked
             })
             .map_err(|e| e.to_string())?;
+        if !kept {
+            return Err("this site has revoked the issuer".into());
+        }
         self.event(
             Severity::Info,
             "TokenAccepted",

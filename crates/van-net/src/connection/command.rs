@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tracing::debug;
-use van_mux::{Accept, GoAwayReason, Open, ResetCode, StreamId};
+use van_mux::{Accept, GoAwayReason, Open, OpenError, ResetCode, StreamId};
 
 use super::{Command, Core, EndReason};
 use crate::flow::{Connected, Flow, NewFlow};
@@ -57,11 +57,11 @@ impl Core {
                     self.pings.push(answer);
                     self.session.ping(now);
                 }
-                Command::GoAway(reason, grace) => {
-                    self.session.go_away(reason);
-                    self.leaving.get_or_insert((now + grace, EndReason::WentAway(reason)));
-                }
             }
+        }
+        if let Some((reason, grace)) = self.ready.take_leave() {
+            self.session.go_away(reason);
+            self.leave_by(now + grace, EndReason::WentAway(reason));
         }
     }
 
@@ -71,7 +71,12 @@ impl Core {
             Ok(stream) => stream,
             Err(error) => {
                 debug!(%error, "flow not opened here");
-                return flow.send_back(ResetCode::Overload);
+                let why = match error {
+                    OpenError::TooMany(_) => ResetCode::Overload,
+                    // Another link to the same site may take it.
+                    OpenError::GoingAway | OpenError::NotReady => ResetCode::Gone,
+                };
+                return flow.send_back(why);
             }
         };
         let meter = flow.meter.clone();
@@ -118,9 +123,11 @@ impl Core {
     pub(super) fn offered(&mut self, stream: StreamId, open: Open) {
         let Some(registered) = &self.registered else { return };
         let connect = registered.connect(open);
-        self.insert(stream, Flow::egress(stream, &self.ready));
+        // Dropped with the flow: a workload is not connected for an ingress that gave up.
+        let scope = self.tasks.child();
+        self.insert(stream, Flow::egress(stream, &self.ready, scope.guard()));
         let commands = self.handle.commands.clone();
-        self.tasks.spawn("connect", async move {
+        scope.spawn("connect", async move {
             let answer = connect.await.map(Box::new);
             if let Err(mpsc::error::SendError(Command::Connected(_, Ok(connected)))) =
                 commands.send(Command::Connected(stream, answer)).await
@@ -160,7 +167,9 @@ impl Core {
         let Some(flow) = self.flows.remove(stream) else { return };
         self.flow_ended(&flow);
         if flow.is_unaccepted() && code.may_try_elsewhere() {
-            flow.back_or_abort(true, code);
+            // A flow that crossed a GOAWAY may take another link to the same site.
+            let crossed = code == ResetCode::Unreachable && self.session.is_going_away();
+            flow.back_or_abort(true, if crossed { ResetCode::Gone } else { code });
         } else {
             flow.abort();
         }
@@ -179,6 +188,13 @@ impl Core {
         if let Some(registered) = &self.registered {
             registered.going_away(reason);
         }
-        self.leaving.get_or_insert((now + PATIENCE, EndReason::PeerWentAway(reason)));
+        self.leave_by(now + PATIENCE, EndReason::PeerWentAway(reason));
+    }
+
+    /// Ends the connection at the latest at `deadline`; of several the soonest counts.
+    fn leave_by(&mut self, deadline: Instant, reason: EndReason) {
+        if self.leaving.as_ref().is_none_or(|(earlier, _)| deadline < *earlier) {
+            self.leaving = Some((deadline, reason));
+        }
     }
 }

@@ -8,7 +8,7 @@ use tracing::debug;
 use van_mux::{Event, Frame, GoAwayReason, Hello, MAX_PAYLOAD, ResetCode, StreamId};
 
 use super::{Core, EndReason, Wire};
-use crate::flow::Delivered;
+use crate::flow::{Delivered, Flow};
 use crate::socket::Read;
 use crate::tls::Progress;
 
@@ -205,8 +205,11 @@ impl Core {
                 }
             }
             Err(error) => {
-                debug!(%error, "flow's socket failed");
-                self.reset(stream, ResetCode::Gone);
+                debug!(%error, "flow's socket takes no more");
+                match self.flows.get_mut(stream).map(Flow::give_up_writing) {
+                    Some(true) => self.session.wants_send(now, stream),
+                    _ => self.reset(stream, ResetCode::Gone),
+                }
             }
         }
     }
