@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use van_model::SiteId;
 use van_model::status::SiteRef;
 use van_pki::{Secret, SecretHash};
 use van_store::{Store, StoreError};
@@ -31,8 +32,14 @@ pub(crate) struct IssuedToken {
 }
 
 impl IssuedToken {
-    pub(crate) fn is_usable(&self, now: Timestamp) -> bool {
-        now < self.expires && self.redeemed_by.len() < self.uses as usize
+    fn was_redeemed_by(&self, id: &SiteId) -> bool {
+        self.redeemed_by.iter().any(|site| site.id == *id)
+    }
+
+    /// Whether it admits this site: a first time while there are uses left, again until it expires.
+    fn admits(&self, id: &SiteId, now: Timestamp) -> bool {
+        let has_room = self.redeemed_by.len() < self.uses as usize;
+        now < self.expires && (has_room || self.was_redeemed_by(id))
     }
 }
 
@@ -87,6 +94,9 @@ impl TokenBook {
 
     /// Counts a use of the token that this secret opens, and keeps it before anything else is
     /// done: of two at once one wins. Every token is compared, so that time tells nothing.
+    ///
+    /// A site that is counted already is admitted again and not counted again: the answer to its
+    /// first redemption may have been lost.
     pub(crate) fn redeem(
         &self,
         store: &Store,
@@ -97,12 +107,15 @@ impl TokenBook {
         let mut issued = self.0.lock();
         let mut found = None;
         for (name, token) in issued.iter() {
-            let fits = token.hash.matches(secret) && token.is_usable(now);
+            let fits = token.hash.matches(secret) && token.admits(&by.id, now);
             if fits {
                 found = Some(name.clone());
             }
         }
         let Some(name) = found else { return Ok(None) };
+        if issued.get(&name).is_some_and(|token| token.was_redeemed_by(&by.id)) {
+            return Ok(Some(name));
+        }
         let mut fresh = issued.clone();
         if let Some(token) = fresh.get_mut(&name) {
             token.redeemed_by.push(by.clone());
@@ -140,8 +153,6 @@ impl TokenBook {
 
 #[cfg(test)]
 mod tests {
-    use van_model::SiteId;
-
     use super::*;
 
     fn token(secret: &Secret, uses: u32, seconds: i64) -> IssuedToken {
@@ -178,6 +189,26 @@ mod tests {
         });
         assert_eq!(won, 2);
         assert_eq!(book.all()["t"].redeemed_by.len(), 2);
+    }
+
+    #[test]
+    fn a_site_whose_answer_was_lost_is_admitted_again_until_the_token_expires() {
+        let store = Store::in_memory();
+        let book = TokenBook::load(&store).unwrap();
+        let secret = Secret::generate();
+        book.add(&store, "t", token(&secret, 2, 60)).unwrap();
+        for site in [site(1), site(1), site(2), site(1), site(2)] {
+            assert_eq!(book.redeem(&store, &secret, &site).unwrap().as_deref(), Some("t"));
+        }
+        assert_eq!(book.all()["t"].redeemed_by, [site(1), site(2)]);
+        assert_eq!(book.redeem(&store, &secret, &site(3)).unwrap(), None);
+        assert_eq!(book.redeem(&store, &Secret::generate(), &site(1)).unwrap(), None);
+
+        let mut old = token(&secret, 1, -1);
+        old.redeemed_by.push(site(1));
+        book.remove(&store, "t").unwrap();
+        book.add(&store, "old", old).unwrap();
+        assert_eq!(book.redeem(&store, &secret, &site(1)).unwrap(), None);
     }
 
     #[test]
