@@ -1,7 +1,7 @@
 //! What this site knows of others, and what it tells them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use van_model::api::Severity;
@@ -25,10 +25,24 @@ struct Inner {
     /// What the own record last said.
     told: Option<(BTreeMap<Address, Offer>, Vec<Neighbour>, String)>,
     message: Option<Arc<[u8]>>,
-    /// Who was told the present record: link numbers by site.
-    heard: BTreeSet<SiteId>,
+    /// Who was told the present record.
+    heard: BTreeMap<SiteId, Heard>,
     services: BTreeMap<Address, Arc<Meter>>,
     candidates: BTreeMap<(Address, SiteId), Arc<Meter>>,
+}
+
+/// Over which link a neighbour was told, and the link's generation then: what was sent before one of
+/// its connections ended may be lost.
+struct Heard {
+    link: Weak<Link>,
+    generation: u64,
+}
+
+impl Heard {
+    fn is_over(&self, link: &Arc<Link>) -> bool {
+        // The weak reference keeps the place in memory, so that no later link can have it.
+        self.link.as_ptr() == Arc::as_ptr(link) && self.generation == link.generation()
+    }
 }
 
 /// A service as this site sees it.
@@ -91,7 +105,9 @@ impl Network {
 
     /// How many neighbours know what is offered now.
     pub(crate) fn told(&self) -> usize {
-        self.inner.lock().heard.len()
+        let inner = self.inner.lock();
+        let holds = |heard: &&Heard| heard.link.upgrade().is_some_and(|link| heard.is_over(&link));
+        inner.heard.values().filter(holds).count()
     }
 }
 
@@ -118,6 +134,37 @@ impl Inner {
             }
         }
         known
+    }
+
+    /// Drops the counts of what is offered nowhere, used by no listener and carries no flow.
+    ///
+    /// Runs after the new table is published, so that no new flow counts where nobody looks.
+    fn forget_unused(
+        &mut self,
+        own: SiteId,
+        local: &BTreeMap<Address, Offer>,
+        used: &BTreeSet<Address>,
+    ) {
+        let known = self.offers(own, local);
+        let Self { services, candidates, .. } = self;
+        candidates.retain(|(address, site), meter| {
+            let offered = known.get(address).is_some_and(|sites| sites.contains_key(site));
+            let keep = offered || meter.open.get() > 0;
+            // Of a site that left, what it did for a service that stays goes on to count.
+            if !keep && let Some(service) = services.get(address) {
+                service.sent.add(meter.sent.get());
+                service.received.add(meter.received.get());
+                service.errors.add(meter.errors.get());
+            }
+            keep
+        });
+        let carrying: BTreeSet<&Address> = candidates.keys().map(|(address, _)| address).collect();
+        services.retain(|address, meter| {
+            known.contains_key(address)
+                || used.contains(address)
+                || carrying.contains(address)
+                || meter.open.get() > 0
+        });
     }
 }
 
@@ -150,9 +197,16 @@ impl Site {
     pub(crate) fn refresh_network(&self) {
         let links = self.links.all();
         let offers = self.connectors.offers();
+        let used = self.used_addresses();
         self.forget_unreachable(&links);
         self.tell_neighbours(&links, &offers);
         self.publish(&links, &offers);
+        self.network.inner.lock().forget_unused(self.own_id(), &offers, &used);
+    }
+
+    fn used_addresses(&self) -> BTreeSet<Address> {
+        let running = self.running.lock();
+        running.listeners.values().map(|run| run.wanted.spec.address.clone()).collect()
     }
 
     fn forget_unreachable(&self, links: &[Arc<Link>]) {
@@ -161,7 +215,7 @@ impl Site {
             links.iter().any(|l| l.peer.id == *id && l.peer.replica == replica)
         };
         inner.records.retain(|(id, replica), _| linked(id, *replica));
-        inner.heard.retain(|id| links.iter().any(|l| l.peer.id == *id));
+        inner.heard.retain(|_, heard| links.iter().any(|link| heard.is_over(link)));
     }
 
     /// Sends the own record to who has not heard it.
@@ -183,8 +237,13 @@ impl Site {
         }
         let Some(message) = inner.message.clone() else { return };
         for link in links {
-            if !inner.heard.contains(&link.peer.id) && link.send_route(&message) {
-                inner.heard.insert(link.peer.id);
+            if inner.heard.contains_key(&link.peer.id) {
+                continue;
+            }
+            // Read before it is sent: a connection that ends meanwhile makes it be sent again.
+            let heard = Heard { link: Arc::downgrade(link), generation: link.generation() };
+            if link.send_route(&message) {
+                inner.heard.insert(link.peer.id, heard);
             }
         }
     }
@@ -245,5 +304,51 @@ impl Site {
         }
         drop(inner);
         self.dispatcher.publish(table.into_iter().collect::<ServiceTable>());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
+    fn offer() -> Offer {
+        Offer {
+            targets: 1,
+            protocol: van_model::Protocol::Tcp,
+            service_port: None,
+            target_port: None,
+        }
+    }
+
+    #[test]
+    fn addresses_are_forgotten_when_nobody_offers_uses_or_carries_them() {
+        let (own, other) = (SiteId::from_bytes([1; 20]), SiteId::from_bytes([2; 20]));
+        let mut inner = Inner::default();
+        for name in ["offered", "used", "busy", "gone"] {
+            inner.services.entry(address(name)).or_default();
+            let meter = inner.candidates.entry((address(name), other)).or_default();
+            meter.sent.add(7);
+        }
+        inner.candidates[&(address("busy"), other)].open.add(1);
+        let local = BTreeMap::from([(address("offered"), offer())]);
+        let used = BTreeSet::from([address("used")]);
+
+        inner.forget_unused(own, &local, &used);
+        let names: Vec<String> = inner.services.keys().map(ToString::to_string).collect();
+        assert_eq!(names, ["busy", "offered", "used"]);
+        let carried: Vec<_> = inner.candidates.keys().cloned().collect();
+        assert_eq!(carried, [(address("busy"), other)]);
+        let sent = |inner: &Inner, name| inner.services[&address(name)].sent.get();
+        assert_eq!((sent(&inner, "used"), sent(&inner, "busy")), (7, 0));
+
+        inner.candidates[&(address("busy"), other)].open.sub(1);
+        inner.forget_unused(own, &local, &used);
+        assert!(inner.candidates.is_empty() && inner.services.len() == 2);
+        inner.forget_unused(own, &local, &used);
+        assert_eq!(sent(&inner, "used"), 7, "counted once");
     }
 }
