@@ -37,6 +37,13 @@ pub(crate) struct LinkRun {
     tasks: Tasks,
 }
 
+/// Whom a link dials, and what is kept of it once it is dialled.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    spec: DialSpec,
+    peer: LinkPeer,
+}
+
 /// A listener that runs, or why it does not.
 pub(crate) struct ListenerRun {
     pub(crate) wanted: Wanted<ListenerSpec>,
@@ -66,6 +73,20 @@ const MAX_TOKEN_FILE: u64 = 64 * 1024;
 
 /// Time for flows of a link that is deleted, long enough for GOAWAY to be sent.
 const DELETE_GRACE: Duration = Duration::from_millis(500);
+
+/// What is done about the token files of links that run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TokenFiles {
+    ReadAgain,
+    AsTheyWere,
+}
+
+impl Dial {
+    /// Whether it has another token than the one that runs. One that is gone is no other.
+    fn has_new_token(&self, run: &LinkRun) -> bool {
+        self.spec.token.is_some() && self.spec.token != run.dial.token
+    }
+}
 
 impl Site {
     /// What is wanted now.
@@ -113,7 +134,7 @@ impl Site {
             return Err(SiteError::NeedsRestart("[limits]"));
         }
         let wanted = self.wanted(&loaded);
-        let dials = self.prepare_links(&wanted.links)?;
+        let dials = self.prepare_links(&wanted.links, TokenFiles::ReadAgain)?;
         if loaded.config.log != old.config.log
             && let Err(why) = (self.environment.set_log)(&loaded.config.log.level)
         {
@@ -138,7 +159,7 @@ impl Site {
     pub(crate) fn reconcile(&self) -> Result<Vec<String>, SiteError> {
         let loaded = self.loaded.lock().clone();
         let wanted = self.wanted(&loaded);
-        let dials = self.prepare_links(&wanted.links)?;
+        let dials = self.prepare_links(&wanted.links, TokenFiles::AsTheyWere)?;
         let changed = self.run_wanted(wanted, dials);
         self.mailbox.ring();
         Ok(changed)
@@ -148,15 +169,18 @@ impl Site {
     fn prepare_links(
         &self,
         wanted: &BTreeMap<String, Wanted<LinkSpec>>,
-    ) -> Result<BTreeMap<String, DialSpec>, SiteError> {
+        files: TokenFiles,
+    ) -> Result<BTreeMap<String, Dial>, SiteError> {
         let running = self.running.lock();
-        let same = |name: &String, w: &Wanted<LinkSpec>| {
-            running.links.get(name).is_some_and(|run| run.wanted.spec == w.spec)
-        };
-        let fresh = wanted.iter().filter(|(name, w)| !same(name, w));
         let mut dials = BTreeMap::new();
-        for (name, wanted) in fresh {
+        for (name, wanted) in wanted {
+            let run = running.links.get(name).filter(|run| run.wanted.spec == wanted.spec);
+            if run.is_some_and(|run| files == TokenFiles::AsTheyWere || !self.waits_for_token(run))
+            {
+                continue;
+            }
             match self.dial_spec(&wanted.spec) {
+                Ok(dial) if run.is_some_and(|run| !dial.has_new_token(run)) => {}
                 Ok(dial) => {
                     dials.insert(name.clone(), dial);
                 }
@@ -171,8 +195,15 @@ impl Site {
         Ok(dials)
     }
 
-    /// Whom a link dials: by its token, or by what is kept of it.
-    pub(crate) fn dial_spec(&self, spec: &LinkSpec) -> Result<DialSpec, SiteError> {
+    /// Whether a new token in its file could help a link: one that is up needs none.
+    fn waits_for_token(&self, run: &LinkRun) -> bool {
+        run.wanted.source == Source::File
+            && matches!(run.wanted.spec.token, TokenSpec::File(_))
+            && self.links.to(&run.dial.peer).is_empty()
+    }
+
+    /// Whom a link dials: by its token, or by what is kept of it. Changes nothing.
+    pub(crate) fn dial_spec(&self, spec: &LinkSpec) -> Result<Dial, SiteError> {
         let name = spec.name.as_str();
         let bad = |why: String| SiteError::Token { link: name.into(), why };
         let kept = self.link_peers.get().remove(name);
@@ -206,17 +237,22 @@ impl Site {
             Some(url) => Some(url.parse::<Proxy>().map_err(|e| bad(e.to_string()))?),
             None => self.environment.proxy.clone(),
         };
-        self.link_peers.change(&self.store, |kept| kept.insert(name.to_owned(), peer.clone()))?;
-        let cost = spec.cost.or(peer.cost).unwrap_or(Cost::MIN);
-        let LinkPeer { peer, endpoints, .. } = peer;
-        Ok(DialSpec { name: name.into(), peer, endpoints, cost, proxy, token })
+        let spec = DialSpec {
+            name: name.into(),
+            peer: peer.peer,
+            endpoints: peer.endpoints.clone(),
+            cost: spec.cost.or(peer.cost).unwrap_or(Cost::MIN),
+            proxy,
+            token,
+        };
+        Ok(Dial { spec, peer })
     }
 
     /// Makes the difference. Only binding can fail, and that is tried again.
-    fn run_wanted(&self, wanted: AllWanted, mut dials: BTreeMap<String, DialSpec>) -> Vec<String> {
+    fn run_wanted(&self, wanted: AllWanted, mut dials: BTreeMap<String, Dial>) -> Vec<String> {
         let mut changed = Vec::new();
         let mut running = self.running.lock();
-        running.drop_unwanted(self, &wanted, &mut changed);
+        running.drop_unwanted(self, &wanted, &dials, &mut changed);
         for (name, wanted) in wanted.connectors {
             if running.connectors.get(&name) != Some(&wanted) {
                 self.connectors.set(wanted.spec.clone());
@@ -244,13 +280,31 @@ impl Site {
                 self.start_accept(address)
             });
         }
+        // What was stopped and started again is one change.
+        changed.sort();
+        changed.dedup();
         changed
     }
 
-    fn start_link(&self, wanted: Wanted<LinkSpec>, dial: DialSpec) -> LinkRun {
+    fn start_link(&self, wanted: Wanted<LinkSpec>, dial: Dial) -> LinkRun {
+        let Dial { spec: dial, peer } = dial;
+        self.keep_link_peer(&dial.name, peer);
         let tasks = self.tasks.child();
         let (status, meter) = Dialler::start(self.links.clone(), dial.clone(), self.arc(), &tasks);
         LinkRun { wanted, dial, status, meter, tasks }
+    }
+
+    /// Keeps whom a link dials, so that it outlives its token. The link works without that, too.
+    fn keep_link_peer(&self, name: &str, peer: LinkPeer) {
+        if self.link_peers.get().get(name) == Some(&peer) {
+            return;
+        }
+        let kept = self.link_peers.change(&self.store, |kept| kept.insert(name.to_owned(), peer));
+        if let Err(error) = kept {
+            let text = format!("the peer of link {name} is not kept, keep its token: {error}");
+            self.event(Severity::Warning, "StateNotWritten", format!("link/{name}"), text);
+            *self.state_problem.lock() = Some(error.to_string());
+        }
     }
 
     /// Tries again to bind what could not be bound.
@@ -269,12 +323,20 @@ impl Site {
 
 impl Running {
     /// Stops what is not wanted any more, or is wanted differently.
-    fn drop_unwanted(&mut self, site: &Site, wanted: &AllWanted, changed: &mut Vec<String>) {
+    fn drop_unwanted(
+        &mut self,
+        site: &Site,
+        wanted: &AllWanted,
+        dials: &BTreeMap<String, Dial>,
+        changed: &mut Vec<String>,
+    ) {
         let links = wanted.links.iter().map(|(n, w)| (n, &w.spec)).collect::<BTreeMap<_, _>>();
         let gone: Vec<String> = self
             .links
             .iter()
-            .filter(|(name, run)| links.get(name) != Some(&&run.wanted.spec))
+            .filter(|(name, run)| {
+                dials.contains_key(*name) || links.get(name) != Some(&&run.wanted.spec)
+            })
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
@@ -352,3 +414,6 @@ fn read_token(path: &Path) -> std::io::Result<String> {
     std::fs::File::open(path)?.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;
