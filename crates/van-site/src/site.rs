@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{error, warn};
@@ -13,9 +14,9 @@ use van_model::{Name, SiteId};
 use van_mux::Budget;
 use van_net::{Acceptor, Links, LinksConfig, Local, Proxy, Tasks, Workers};
 use van_proxy::{Connectors, Dispatcher};
-use van_store::Store;
+use van_store::{Store, StoreError};
 
-use crate::clock::SystemClock;
+use crate::clock::{self, SystemClock};
 use crate::error::SiteError;
 use crate::events::EventLog;
 use crate::identity::OwnIdentity;
@@ -86,6 +87,7 @@ pub struct Site {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Rises with each start, so that records of this run are newer than those before.
     pub(crate) epoch: u32,
+    kept_epoch: Kept<u32>,
     pub(crate) started: Instant,
     pub(crate) remembered: Remembered,
     /// Why the state directory can't be written, if so.
@@ -122,7 +124,8 @@ impl Site {
         let tokens = TokenBook::load(&store)?;
         let made = MadeBook::load_made(&store)?;
         let link_peers = LinkPeers::load_peers(&store)?;
-        let epoch = next_epoch(&store)?;
+        let kept_epoch: Kept<u32> = Kept::load(&store, EPOCH)?;
+        let (epoch, problem) = next_epoch(&store, &kept_epoch, clock::now());
         let mailbox: Arc<Mailbox> = Arc::default();
         let bell = mailbox.clone();
         let ring: Arc<dyn Fn() + Send + Sync> = Arc::new(move || bell.ring());
@@ -159,6 +162,7 @@ impl Site {
             running: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             epoch,
+            kept_epoch,
             started: Instant::now(),
             remembered: Remembered::default(),
             state_problem: Mutex::default(),
@@ -168,6 +172,11 @@ impl Site {
         });
         site.mailbox.belongs_to(&site);
         site.tell_set_aside();
+        if let Some(why) = problem {
+            let text = format!("the start is not counted, vand goes on without: {why}");
+            site.event(Severity::Warning, "StateNotWritten", "state".into(), text);
+            *site.state_problem.lock() = Some(why);
+        }
         site.reconcile()?;
         site.refresh_network();
         let task = site.clone();
@@ -214,11 +223,20 @@ impl Site {
 
     /// Keeps when peers were last seen; that also tells whether the state can be written.
     fn keep_peers(&self) {
-        let problem = self.peers.keep(&self.store).err().map(|e| e.to_string());
+        let kept = self.peers.keep(&self.store).and_then(|()| self.keep_epoch());
+        let problem = kept.err().map(|e| e.to_string());
         if let Some(why) = &problem {
             error!(why, "the state directory can't be written");
         }
         *self.state_problem.lock() = problem;
+    }
+
+    /// Keeps the epoch that could not be kept at the start, so that the next one is higher.
+    fn keep_epoch(&self) -> Result<(), StoreError> {
+        if self.kept_epoch.get() == self.epoch {
+            return Ok(());
+        }
+        self.kept_epoch.change(&self.store, |kept| *kept = self.epoch)
     }
 
     fn tick(&self) {
@@ -334,11 +352,18 @@ fn name_after(prefix: &str, id: SiteId) -> Name {
     Name::from_lossy(&whole).expect("an id's characters make a name")
 }
 
-fn next_epoch(store: &Store) -> Result<u32, SiteError> {
-    let last: Kept<u32> = Kept::load(store, EPOCH)?;
-    let next = last.get().saturating_add(1);
-    last.change(store, |epoch| *epoch = next)?;
-    Ok(next)
+/// The number of this start, and why it can't be kept, if so.
+///
+/// Where it can't be kept it is at least the time, so that the next start's is higher all the same.
+fn next_epoch(store: &Store, kept: &Kept<u32>, now: Timestamp) -> (u32, Option<String>) {
+    let next = kept.get().saturating_add(1);
+    match kept.change(store, |epoch| *epoch = next) {
+        Ok(()) => (next, None),
+        Err(error) => {
+            let seconds = u32::try_from(now.as_second()).unwrap_or(0);
+            (next.max(seconds), Some(error.to_string()))
+        }
+    }
 }
 
 /// The least of the machine's memory and the control group's limit, in bytes.
@@ -353,4 +378,29 @@ fn memory_limit() -> u64 {
         number(&format!("/sys/fs/cgroup{path}/memory.max"))
     });
     total.into_iter().chain(group).min().unwrap_or(MEMORY_UNKNOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_counted_and_without_a_disk_it_is_the_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("state");
+        let store = Store::open(&place).unwrap();
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        for count in 1..=2 {
+            let kept = Kept::load(&store, EPOCH).unwrap();
+            assert_eq!(next_epoch(&store, &kept, now), (count, None));
+        }
+        let kept = Kept::load(&store, EPOCH).unwrap();
+        std::fs::remove_dir_all(&place).unwrap();
+        std::fs::write(&place, "").unwrap();
+        let (epoch, problem) = next_epoch(&store, &kept, now);
+        assert_eq!((epoch, kept.get()), (1_800_000_000, 2));
+        assert!(problem.unwrap().contains("state"));
+        let early = Timestamp::from_second(-5).unwrap();
+        assert_eq!(next_epoch(&store, &kept, early).0, 3);
+    }
 }
