@@ -88,16 +88,17 @@ fn sites_of_an_organisation_link_and_others_are_refused() {
     wait_until(DEADLINE, "the service was there", || echoes(port));
 
     // Whoever has a good token and no authority of the organisation's.
-    for (name, section) in
-        [("stranger", String::new()), ("foreign", theirs.identity(files.path(), "foreign"))]
-    {
-        let other = sites.other(name, &section);
-        let id = other.get("/v1/status").unwrap().1["id"].as_str().unwrap().to_owned();
-        let told = refused(&sites.public, name, &other);
-        assert!(told.contains("the token is"), "a stranger learns nothing more: {told}");
-        let refusal = format!("site {}", &id[..8]);
-        wait_until(DEADLINE, "the refusal was told", || refusals(&sites.public).contains(&refusal));
-    }
+    let other = sites.other("stranger", "");
+    let id = other.get("/v1/status").unwrap().1["id"].as_str().unwrap().to_owned();
+    let told = refused(&sites.public, "stranger", &other);
+    assert!(told.contains("the token is"), "a stranger learns nothing more: {told}");
+    let refusal = format!("site {}", &id[..8]);
+    wait_until(DEADLINE, "the refusal was told", || refusals(&sites.public).contains(&refusal));
+
+    // A site of another organisation does not trust this one either, and says so before it asks.
+    let other = sites.other("foreign", &theirs.identity(files.path(), "foreign"));
+    let told = refused(&sites.public, "foreign", &other);
+    assert!(told.contains("bundle does not admit the other site"), "{told}");
     let peers = sites.public.get("/v1/peers").unwrap().1;
     assert_eq!(peers["items"].as_array().unwrap().len(), 1, "{peers}");
     echo_lines(port, 20).unwrap();
@@ -201,19 +202,19 @@ fn nobody_gets_in_with_a_bad_certificate() {
     let nameless = make("www.example.com", &site, -1..24);
     let (ca, root, wrong) = (site.certificate(), ours.0.der(), stranger.certificate());
 
-    let not_signed = "not signed by|UnknownIssuer";
+    let not_signed = "not signed by";
     // What is shown, for which protocol, and the words of which one is told.
     let cases: &[(&str, &[u8], &[&CertificateDer<'static>], &str)] = &[
         ("none", ALPN_SESSION, &[], "no certificate"),
         ("expired", ALPN_SESSION, &[&expired, ca], "certificate expired"),
-        ("not yet valid", ALPN_SESSION, &[&early, ca], "valid from|not valid yet"),
+        ("not yet valid", ALPN_SESSION, &[&early, ca], "valid from"),
         ("of the wrong authority", ALPN_SESSION, &[&forged, wrong], not_signed),
         ("forged, before the true authority", ALPN_SESSION, &[&forged, ca], not_signed),
         ("forged, before a good chain", ALPN_SESSION, &[&forged, &good, ca, root], not_signed),
-        ("of an unknown site", ALPN_SESSION, &[&unknown, wrong], "not a peer|UnknownPeer"),
+        ("of an unknown site", ALPN_SESSION, &[&unknown, wrong], "not a peer"),
         ("in another site's name", ALPN_SESSION, &[&claimed, ca], not_signed),
-        ("without a site's name", ALPN_SESSION, &[&nameless, ca], "one name|NotValidForName"),
-        ("an authority's own", ALPN_SESSION, &[ca], "isn't made for|InvalidPurpose"),
+        ("without a site's name", ALPN_SESSION, &[&nameless, ca], "one name"),
+        ("an authority's own", ALPN_SESSION, &[ca], "isn't made for"),
         ("expired, to join", ALPN_JOIN, &[&expired, ca], "certificate expired"),
         ("forged, to join", ALPN_JOIN, &[&forged, ca], not_signed),
         ("alone, to join", ALPN_JOIN, &[&good], not_signed),
@@ -225,8 +226,7 @@ fn nobody_gets_in_with_a_bad_certificate() {
         let ended = client.show(alpn, chain, key);
         assert!(!matches!(ended, Ok(1..)), "a certificate {what} got in: {ended:?}");
         wait_until(DEADLINE, &format!("the certificate {what} was told to be refused"), || {
-            let told = refusals(&sites.public);
-            told.get(before..).is_some_and(|told| why.split('|').any(|why| told.contains(why)))
+            refusals(&sites.public).get(before..).is_some_and(|told| told.contains(why))
         });
         echo_lines(port, 2).unwrap();
     }

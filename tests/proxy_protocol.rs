@@ -109,6 +109,13 @@ fn a_workload_learns_who_its_client_is() {
 }
 
 #[test]
+fn a_workload_learns_who_its_client_at_another_site_is() {
+    let sites = Sites::start("");
+    let laptop = sites.linked("laptop", "");
+    clients_are_told(&laptop, &sites.public);
+}
+
+#[test]
 fn a_client_without_an_address_is_no_clients_connection() {
     let sites = Sites::start("");
     let (target, heard) = workload();

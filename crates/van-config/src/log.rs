@@ -11,7 +11,7 @@ pub(crate) const SECTION: Section = Section {
     required: &[],
 };
 
-const LEVEL: &str = "error, warn, info, debug, trace, or a filter as info,van_mux=debug";
+const LEVEL: &str = "error, warn, info, debug, trace, or a filter as in RUST_LOG";
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 const LEVEL_MAX: usize = 1024;
 

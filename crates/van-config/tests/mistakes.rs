@@ -150,7 +150,7 @@ fn names_and_words() {
     one(
         "[log]\nlevel = \"loud\"\n",
         "vand.toml:2:9: log.level: \"loud\" is no log level; accepted: error, warn, info, debug, \
-         trace, or a filter as info,van_mux=debug",
+         trace, or a filter as in RUST_LOG",
     );
     told(
         &[("vand.toml", "[api]\ngroup = \"a b\"\nsocket = \"x.sock\"\n")],
@@ -440,7 +440,7 @@ fn all_at_once_in_order() {
             "vand.toml:6:1: site.naem: unknown key \"naem\"; did you mean \"name\"? accepted: \
              name, mode, labels",
             "conf.d/a.toml:2:9: log.level: \"loud\" is no log level; accepted: error, warn, info, \
-             debug, trace, or a filter as info,van_mux=debug",
+             debug, trace, or a filter as in RUST_LOG",
             "conf.d/a.toml:3:1: log.x: unknown key \"x\"; accepted: level",
             "environment VAND_SITE__NAME: \"A\": use a-z, 0-9 and '-', with a letter or digit at \
              both ends",

@@ -24,8 +24,8 @@ const HANDSHAKES: usize = 1024;
 /// Handshakes under way at once from one source.
 const HANDSHAKES_EACH: usize = 128;
 
-/// Refusals told in a second.
-const REFUSALS_TOLD: u32 = 5;
+/// Refusals told at once; one a second in the long run.
+const REFUSALS_TOLD: u32 = 50;
 
 /// Pause after the process ran out of descriptors, so that others close first.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ pub struct Acceptor {
     handshakes: Arc<Semaphore>,
     /// Handshakes under way by source.
     sources: Mutex<BTreeMap<IpAddr, usize>>,
-    /// When the present second of refusals began, and how many it had.
+    /// Refusals that may still be told, and since when.
     refusals: Mutex<(Instant, u32)>,
 }
 
@@ -67,7 +67,7 @@ impl Acceptor {
             limiter: Mutex::default(),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             sources: Mutex::default(),
-            refusals: Mutex::new((Instant::now(), 0)),
+            refusals: Mutex::new((Instant::now(), REFUSALS_TOLD)),
         })
     }
 
@@ -163,18 +163,19 @@ impl Acceptor {
         session.close().await;
     }
 
-    /// Tells of a refusal; of many in one second only the first few, so that a stranger can neither
+    /// Tells of a refusal; of very many only the first, and then one a second, so that a stranger can neither
     /// fill the journal nor drive other events out of the ring.
     fn refused(&self, remote: SocketAddr, why: &str) {
         let now = Instant::now();
         let mut refusals = self.refusals.lock();
-        if now.duration_since(refusals.0) >= Duration::from_secs(1) {
-            *refusals = (now, 0);
+        let seconds = u32::try_from(now.duration_since(refusals.0).as_secs()).unwrap_or(u32::MAX);
+        if seconds > 0 {
+            *refusals = (now, refusals.1.saturating_add(seconds).min(REFUSALS_TOLD));
         }
-        refusals.1 += 1;
-        if refusals.1 > REFUSALS_TOLD {
+        if refusals.1 == 0 {
             return;
         }
+        refusals.1 -= 1;
         drop(refusals);
         debug!(%remote, why, "refused at the link port");
         self.links.observer.refused(remote, why);

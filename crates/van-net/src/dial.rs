@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use rustls::pki_types::{DnsName, ServerName};
+use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
@@ -62,6 +62,9 @@ pub trait Pin: Send + Sync {
     /// Keeps the peer; the error is a sentence.
     fn pin(&self, link: &str, joined: &Joined) -> Result<(), String>;
 
+    /// Whether this site may trust such an authority; the error is a sentence.
+    fn may_trust(&self, authority: &CertificateDer<'_>) -> Result<(), String>;
+
     /// Whether this site has revoked the peer, so that nothing may bring it back by itself.
     fn is_revoked(&self, peer: &SiteId) -> bool;
 }
@@ -103,6 +106,8 @@ enum Failure {
     Unknown,
     /// This site has revoked the peer.
     Revoked,
+    /// This site may not trust the peer.
+    NotTrusted(String),
     Pin(String),
 }
 
@@ -261,6 +266,8 @@ impl Dialler {
             .map_err(Failure::Handshake)?;
         let proved = van_pki::check_joiner(&session.tls().peer_chain(), self.links.now())
             .map_err(|e| Failure::Ended(EndReason::Refused(e.to_string())))?;
+        // Before the token's use is spent.
+        self.pin.may_trust(&proved.authority).map_err(Failure::NotTrusted)?;
         let local = self.links.local();
         let request = JoinRequest {
             secret: token.secret.clone(),
@@ -424,6 +431,10 @@ impl Failure {
                 let message = "this site has revoked the peer; no token brings it back";
                 let hint = "delete the link with 'vanctl link delete'".to_owned();
                 ("Revoked", message.into(), Some(hint), Some(REFUSED_WAIT))
+            }
+            Self::NotTrusted(error) => {
+                let hint = "check [identity] bundle, or link sites of one organisation".to_owned();
+                ("Refused", error.clone(), Some(hint), Some(REFUSED_WAIT))
             }
             Self::Pin(error) => ("StateNotWritten", error.clone(), None, None),
         }

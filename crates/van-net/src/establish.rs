@@ -32,7 +32,7 @@ pub enum HandshakeError {
     #[error("the connection broke during the handshake: {0}")]
     Io(#[from] io::Error),
     /// TLS failed.
-    #[error("TLS handshake failed: {0}")]
+    #[error("TLS handshake failed: {}", reason(.0))]
     Tls(#[from] rustls::Error),
     /// It took too long.
     #[error("no TLS handshake within {} s", HANDSHAKE_TIMEOUT.as_secs())]
@@ -43,6 +43,11 @@ pub enum HandshakeError {
     /// The other end speaks something else.
     #[error("the other end is no vand: it does not speak {0}")]
     Alpn(&'static str),
+}
+
+/// Why a handshake failed: in our own words where the peer's certificate was refused here.
+fn reason(error: &rustls::Error) -> String {
+    van_pki::PeerError::of(error).map_or_else(|| error.to_string(), |peer| peer.to_string())
 }
 
 /// A TLS session and what came with its handshake.

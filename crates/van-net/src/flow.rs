@@ -158,12 +158,12 @@ impl Flow {
     /// The preface is no byte of the stream: it must leave at once, which a new socket's empty
     /// buffer allows.
     pub(crate) fn connected(&mut self, connected: Connected) -> io::Result<()> {
-        let socket = FlowSocket::register(connected.socket)?;
-        if !connected.preface.is_empty()
-            && socket.write(&connected.preface)? < connected.preface.len()
-        {
+        // Before it is registered: the runtime has not heard yet that it can be written.
+        let preface = &connected.preface;
+        if !preface.is_empty() && connected.socket.write(preface)? < preface.len() {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        let socket = FlowSocket::register(connected.socket)?;
         self.connecting.take().map(DropGuard::disarm);
         self.socket = Some(socket);
         self.meter = Some(connected.meter);

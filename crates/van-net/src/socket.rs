@@ -1,6 +1,6 @@
 //! A flow's own socket: a client's or a workload's.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSliceMut, Write as _};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
@@ -21,6 +21,14 @@ pub enum Socket {
 }
 
 impl Socket {
+    /// Writes what the kernel takes now. Returns how much that was.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => (&*tcp).write(bytes),
+            Self::Unix(unix) => (&*unix).write(bytes),
+        }
+    }
+
     /// Closes so that the other end sees a reset, not an orderly end.
     pub fn abort(self) {
         match self {

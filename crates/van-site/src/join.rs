@@ -5,10 +5,13 @@ use van_model::SiteId;
 use van_model::api::Severity;
 use van_model::status::SiteRef;
 use van_net::{Admission, JoinRefusal, JoinRequest, Joined, Pin};
-use van_pki::{PeerIdentity, Voucher};
+use van_pki::{CertificateDer, PeerIdentity, Voucher};
 
 use crate::peers::PinnedPeer;
 use crate::site::Site;
+
+/// Why an organisation's site does not trust another.
+const NOT_ADMITTED: &str = "the organisation's bundle does not admit the other site";
 
 impl Site {
     /// Decides on a newcomer: its secret counts once, then it is pinned.
@@ -65,14 +68,17 @@ impl Site {
 }
 
 impl Pin for Site {
+    fn may_trust(&self, authority: &CertificateDer<'_>) -> Result<(), String> {
+        let admitted = self.peers.bundle_admits(authority);
+        admitted.then_some(()).ok_or_else(|| NOT_ADMITTED.to_owned())
+    }
+
     fn is_revoked(&self, peer: &SiteId) -> bool {
         self.peers.get(peer).is_some_and(|pin| pin.revoked)
     }
 
     fn pin(&self, link: &str, joined: &Joined) -> Result<(), String> {
-        if !self.peers.bundle_admits(&joined.authority) {
-            return Err("the organisation's bundle does not admit the other site".into());
-        }
+        self.may_trust(&joined.authority)?;
         joined
             .admission
             .voucher
