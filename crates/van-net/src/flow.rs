@@ -95,6 +95,8 @@ pub(crate) struct Flow {
     inward: Inward,
     /// The socket takes no more bytes; what it said before is still to be read.
     deaf: bool,
+    /// This end is the ingress's.
+    is_client: bool,
     /// Ends the connecting of the workload when the flow ends first.
     connecting: Option<DropGuard>,
     pub(crate) meter: Option<Arc<Meter>>,
@@ -109,9 +111,6 @@ pub(crate) struct Delivered {
     /// All came and left, FIN included.
     pub(crate) finished: bool,
 }
-
-/// What a flow that nobody reads has delivered; its credit is not given back.
-const ALL_DROPPED: Delivered = Delivered { bytes: 0, finished: false };
 
 impl Flow {
     /// The ingress's end.
@@ -130,6 +129,7 @@ impl Flow {
             unaccepted: Some(Box::new(Unaccepted { open, kept: Vec::new(), retry, tried })),
             inward: Inward::default(),
             deaf: false,
+            is_client: true,
             connecting: None,
             meter: Some(meter),
             counted,
@@ -147,6 +147,7 @@ impl Flow {
             unaccepted: None,
             inward: Inward::default(),
             deaf: false,
+            is_client: false,
             connecting: Some(connecting),
             meter: None,
             counted: Counted::default(),
@@ -253,7 +254,8 @@ impl Flow {
             return match self.ended {
                 true if bytes.is_empty() && fin => Ok(Delivered { bytes: 0, finished: true }),
                 true => Err(io::ErrorKind::BrokenPipe.into()),
-                false => Ok(ALL_DROPPED),
+                // The credit goes back all the same, else the other end would wait for ever.
+                false => Ok(Delivered { bytes: bytes.len(), finished: false }),
             };
         }
         let mut written = 0;
@@ -295,13 +297,20 @@ impl Flow {
     }
 
     /// Gives up writing to a socket that failed, so that what it said before can still be read: a
-    /// workload may answer and close without reading all. `false`: there is nothing to be read.
-    pub(crate) fn give_up_writing(&mut self) -> bool {
+    /// workload may answer and close without reading all. Returns how many waiting bytes are dropped;
+    /// `None`: there is nothing to be read.
+    pub(crate) fn give_up_writing(&mut self) -> Option<usize> {
         let readable = !self.deaf && !self.ended && self.socket.is_some();
+        let dropped = self.inward.waiting.len() - self.inward.written;
         self.deaf = true;
         self.inward.waiting = Vec::new();
         self.inward.written = 0;
-        readable
+        readable.then_some(dropped)
+    }
+
+    /// Whether this is a client that takes no more: it is gone, whatever it said before.
+    pub(crate) fn is_lost_client(&self) -> bool {
+        self.deaf && self.is_client
     }
 
     /// Whether bytes wait for the socket.

@@ -177,7 +177,7 @@ impl Core {
                 meter.received.add(bytes.len() as u64);
             }
             let delivered = flow.deliver(bytes, fin);
-            self.after_delivery(now, stream, delivered);
+            self.after_delivery(now, stream, delivered, bytes.len());
         }
         inbox.bytes.clear();
     }
@@ -186,7 +186,7 @@ impl Core {
     pub(super) fn flush(&mut self, now: Instant, stream: StreamId) {
         let Some(flow) = self.flows.get_mut(stream) else { return };
         let delivered = flow.flush();
-        self.after_delivery(now, stream, delivered);
+        self.after_delivery(now, stream, delivered, 0);
     }
 
     fn after_delivery(
@@ -194,6 +194,7 @@ impl Core {
         now: Instant,
         stream: StreamId,
         delivered: std::io::Result<Delivered>,
+        offered: usize,
     ) {
         match delivered {
             Ok(Delivered { bytes, finished }) => {
@@ -207,7 +208,10 @@ impl Core {
             Err(error) => {
                 debug!(%error, "flow's socket takes no more");
                 match self.flows.get_mut(stream).map(Flow::give_up_writing) {
-                    Some(true) => self.session.wants_send(now, stream),
+                    Some(Some(dropped)) => {
+                        self.session.delivered(now, stream, dropped + offered);
+                        self.session.wants_send(now, stream);
+                    }
                     _ => self.reset(stream, ResetCode::Gone),
                 }
             }

@@ -134,6 +134,7 @@ impl Core {
                 let taken = if flow.watch_read() { Taken::More } else { Taken::Blocked };
                 self.session.took_turn(now, stream, 0, taken);
             }
+            Ok(Read::End) if flow.is_lost_client() => self.reset(stream, ResetCode::Gone),
             Ok(Read::End) => {
                 batch.push_fin(wire, stream)?;
                 if self.session.took_turn(now, stream, 0, Taken::Finished) {
