@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 use van_testkit::{
     DEADLINE, Echo, Limits, Silent, Sites, TempDir, Vand, echo_lines, echoes, free_port,
@@ -111,6 +112,28 @@ fn clients_that_vanish_leave_nothing_behind() {
     }
 }
 
+#[test]
+fn a_second_signal_ends_the_drain_and_resets_what_is_open() {
+    let (dir, silent, port) = (temp_dir(), Silent::start(), free_port());
+    let toml = format!(
+        "[site]\nname = \"x\"\n[[listener]]\nname = \"s\"\nbind = \"127.0.0.1:{port}\"\n\
+         [[connector]]\nname = \"s\"\ntarget = \"127.0.0.1:{}\"\n",
+        silent.port()
+    );
+    let mut vand = Vand::start(dir.path(), &toml);
+    wait_until(DEADLINE, "the service was there", || !is_refused(port));
+    let held = silent.held();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    wait_until(DEADLINE, "the workload held it", || silent.held() > held);
+    vand.process().signal(Signal::SIGTERM);
+    wait_until(DEADLINE, "no client was taken any more", || is_refused(port));
+    let start = Instant::now();
+    assert!(vand.terminate(DEADLINE).success());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
 /// A client that has sent all that the kernels and the daemons take while the workload reads
 /// nothing: for half a second, nothing more has gone.
 fn stalled_client(port: u16) -> TcpStream {
@@ -151,7 +174,7 @@ fn asked_to_end_it_lets_flows_finish() {
         assert_eq!(answer, word);
     };
     says(b"before");
-    sites.public.process().signal(nix::sys::signal::Signal::SIGTERM);
+    sites.public.process().signal(Signal::SIGTERM);
     wait_until(DEADLINE, "new clients were refused", || is_refused(port));
     says(b"while it drains");
     assert!(sites.public.process().status().is_none(), "{}", sites.public.log());

@@ -132,7 +132,13 @@ async fn serve(loaded: Loaded, store: Store, environment: Environment) -> Outcom
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
-    site.stop().await;
+    let again = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    site.stop(again).await;
     outcome
 }
 

@@ -87,7 +87,7 @@ async fn serve(loaded: Loaded, store: Store, socket: PathBuf, environment: Envir
     }
     info!("stopping");
     systemd::stopping();
-    site.stop().await;
+    site.stop(signals.end()).await;
     stop_api.cancel();
     Ok(())
 }
@@ -105,6 +105,14 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// Waits for a signal that ends the daemon; the second one of two ends its drain.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Giving each flow to a site that can serve it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tracing::debug;
 use van_model::SiteId;
 use van_mux::ResetCode;
-use van_net::{Link, Meter, NewFlow, Retry, Workers};
+use van_net::{Link, Meter, NewFlow, Retry, Tasks, Workers};
 use van_routing::{Choice, pick};
 
 use crate::connectors::Connectors;
@@ -29,26 +29,29 @@ pub struct Dispatcher {
     table: ArcSwap<ServiceTable>,
     changes: watch::Sender<u64>,
     connectors: Arc<Connectors>,
-    workers: Arc<Workers>,
+    /// The workers, under a cancellation that ends the flows which stay at this site.
+    local: Vec<Tasks>,
     penalties: Penalties,
     meter: Arc<Meter>,
     max_flows: AtomicU32,
     turn: AtomicU64,
+    next_worker: AtomicUsize,
 }
 
 impl Dispatcher {
     /// Makes a dispatcher that knows no service yet. `max_flows`: listeners accept no more clients
     /// while as many flows are open.
-    pub fn new(connectors: Arc<Connectors>, workers: Arc<Workers>, max_flows: u32) -> Arc<Self> {
+    pub fn new(connectors: Arc<Connectors>, workers: &Workers, max_flows: u32) -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::default(),
             changes: watch::Sender::new(0),
             connectors,
-            workers,
+            local: (0..workers.count()).map(|index| workers.get(index).child()).collect(),
             penalties: Penalties::default(),
             meter: Arc::default(),
             max_flows: AtomicU32::new(max_flows),
             turn: AtomicU64::new(0),
+            next_worker: AtomicUsize::new(0),
         })
     }
 
@@ -81,6 +84,11 @@ impl Dispatcher {
     /// Changes the most flows that listeners let in; open ones go on.
     pub fn set_max_flows(&self, max_flows: u32) {
         self.max_flows.store(max_flows, Ordering::Relaxed);
+    }
+
+    /// Resets the flows between this site's own listeners and connectors, and those to come.
+    pub fn reset_local(&self) {
+        self.local.iter().for_each(Tasks::cancel);
     }
 
     /// Where all flows of this site's listeners are counted.
@@ -144,7 +152,8 @@ impl Dispatcher {
     fn hand_over(&self, candidate: &Candidate, flow: Box<NewFlow>) -> Result<(), Box<NewFlow>> {
         match &candidate.via {
             Via::Local => {
-                let worker = self.workers.get(self.workers.next());
+                let turn = self.next_worker.fetch_add(1, Ordering::Relaxed);
+                let worker = &self.local[turn % self.local.len()];
                 local::spawn(worker, self.connectors.reach(flow.open.clone()), *flow);
                 Ok(())
             }

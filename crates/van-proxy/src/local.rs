@@ -1,11 +1,12 @@
 //! A flow whose client and workload are both at this site.
 
+use std::io;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tracing::debug;
 use van_mux::ResetCode;
-use van_net::{Connected, Counted, Meter, NewFlow, Tasks};
+use van_net::{Connected, Counted, Meter, NewFlow, Socket, Tasks};
 
 use crate::pipe::{Pipe, copy};
 use crate::stream::Stream;
@@ -18,9 +19,12 @@ pub(crate) fn spawn(
     connecting: BoxFuture<'static, Result<Connected, ResetCode>>,
     flow: NewFlow,
 ) {
+    let open = Open(flow.meter.clone());
+    let waiting = Waiting(Some(flow));
     worker.spawn("local flow", async move {
-        let open = Open(flow.meter.clone());
-        match connecting.await {
+        let result = connecting.await;
+        let Some(flow) = waiting.over() else { return };
+        match result {
             Ok(connected) => carry(flow, connected).await,
             Err(why) => {
                 drop(open);
@@ -28,6 +32,47 @@ pub(crate) fn spawn(
             }
         }
     });
+}
+
+/// A flow whose workload is not reached yet; its client sees a reset where the task is cancelled.
+struct Waiting(Option<NewFlow>);
+
+impl Waiting {
+    fn over(mut self) -> Option<NewFlow> {
+        self.0.take()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(flow) = self.0.take() {
+            flow.socket.abort();
+        }
+    }
+}
+
+/// The two sockets of a flow, which see a reset unless both directions ended in order: also where
+/// the task is cancelled.
+struct Ends {
+    client: Stream,
+    workload: Stream,
+    in_order: bool,
+}
+
+impl Ends {
+    fn register(client: Socket, workload: Socket) -> io::Result<Self> {
+        let (client, workload) = (Stream::register(client)?, Stream::register(workload)?);
+        Ok(Self { client, workload, in_order: false })
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if !self.in_order {
+            self.client.abort_on_close();
+            self.workload.abort_on_close();
+        }
+    }
 }
 
 /// Takes the flow off its candidate's open ones, also where its task is cancelled.
@@ -46,19 +91,19 @@ async fn carry(flow: NewFlow, connected: Connected) {
     target.connect.record(took);
     let mut at_target = Counted::default();
     at_target.add(target.clone());
-    let streams = Stream::register(socket).and_then(|s| Ok((s, Stream::register(workload)?)));
-    let (client, workload) = match streams {
-        Ok(streams) => streams,
+    let mut ends = match Ends::register(socket, workload) {
+        Ok(ends) => ends,
         Err(error) => return debug!(%error, "flow's socket failed"),
     };
     preface.extend_from_slice(&read);
     let inward = Pipe::new(preface, ended, [&meter.sent, &target.received]);
     let outward = Pipe::new(Vec::new(), false, [&target.sent, &meter.received]);
-    if let Err(error) = copy(&client, &workload, inward, outward).await {
-        debug!(%error, "local flow was reset");
-        meter.errors.add(1);
-        target.errors.add(1);
-        client.abort_on_close();
-        workload.abort_on_close();
+    match copy(&ends.client, &ends.workload, inward, outward).await {
+        Ok(()) => ends.in_order = true,
+        Err(error) => {
+            debug!(%error, "local flow was reset");
+            meter.errors.add(1);
+            target.errors.add(1);
+        }
     }
 }

@@ -106,6 +106,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Time that open flows get when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Time for the resets of flows that did not end by themselves.
+const RESET_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The share of the memory limit that windows may take beyond their initial credit.
 const BUDGET_SHARE: u64 = 4;
 
@@ -131,7 +134,7 @@ impl Site {
         let ring: Arc<dyn Fn() + Send + Sync> = Arc::new(move || bell.ring());
         let connectors = Connectors::new(workers.clone(), ring, tasks.clone());
         let limits = &loaded.config.limits;
-        let dispatcher = Dispatcher::new(connectors.clone(), workers.clone(), limits.flows);
+        let dispatcher = Dispatcher::new(connectors.clone(), &workers, limits.flows);
         let links = Links::new(LinksConfig {
             local: local(&own, &loaded, &environment),
             identity: own.identity.clone(),
@@ -299,16 +302,27 @@ impl Site {
         self.this.upgrade().expect("a method runs on a living site")
     }
 
-    /// Stops in order: no new flows, open ones may end, then everything closes.
-    pub async fn stop(&self) {
+    /// Stops in order: no new flows, open ones may end for 10 s or until `hurry` comes, then what is
+    /// left is reset and everything closes.
+    pub async fn stop(&self, hurry: impl Future<Output = ()>) {
         self.running.lock().stop_taking();
         self.links.close_all(DRAIN);
-        let deadline = Instant::now() + DRAIN;
+        tokio::select! {
+            () = self.until_idle(DRAIN) => {}
+            () = hurry => self.links.close_all(Duration::ZERO),
+        }
+        self.dispatcher.reset_local();
+        self.until_idle(RESET_PATIENCE).await;
+        self.keep_peers();
+        self.tasks.cancel();
+    }
+
+    /// Waits until no flow is open, at most so long.
+    async fn until_idle(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
         while Instant::now() < deadline && self.dispatcher.flows_open() + self.egress_flows() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.keep_peers();
-        self.tasks.cancel();
     }
 
     fn egress_flows(&self) -> u64 {

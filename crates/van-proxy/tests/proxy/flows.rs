@@ -370,3 +370,19 @@ fn flows_cut_off_anywhere_leave_nothing() {
     let state = site.connectors.get(&"work".parse().unwrap()).unwrap();
     until("the connector's too", || state.meter.open.get() == 0);
 }
+
+#[test]
+fn flows_that_outlive_the_site_are_reset_at_both_ends() {
+    let (site, _listener, place, results) = served(|mut stream| {
+        stream.write_all(b"hello").unwrap();
+        stream.read(&mut [0]).map_err(|error| error.kind())
+    });
+    let mut flow = client(place).unwrap();
+    flow.read_exact(&mut [0; 5]).unwrap();
+    site.dispatcher.reset_local();
+    assert_eq!(flow.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    let at_workload = results.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(at_workload.unwrap_err(), io::ErrorKind::ConnectionReset);
+    sees_reset(place);
+    until("nothing counts as open", || site.dispatcher.flows_open() == 0);
+}

@@ -38,7 +38,7 @@ impl Site {
         let control = Box::leak(Box::new(Workers::start(Some(1)).unwrap())).get(0).clone();
         let news = Arc::new(AtomicUsize::new(0));
         let connectors = Connectors::new(workers.clone(), count(&news), control);
-        let dispatcher = Dispatcher::new(connectors.clone(), workers.clone(), max_flows);
+        let dispatcher = Dispatcher::new(connectors.clone(), &workers, max_flows);
         Self { workers, connectors, dispatcher, news }
     }
 
