@@ -34,6 +34,9 @@ pub(crate) struct Connector {
     /// Flows whose connection is under way, which the meter does not count yet.
     connecting: Count,
     health: Mutex<Health>,
+    /// The connector with another target that this one replaces: it serves until this one's target
+    /// has been heard of.
+    stand_in: Mutex<Option<Arc<Self>>>,
     /// When the target was last found well, in milliseconds since `started`.
     well_at: AtomicU64,
     started: Instant,
@@ -46,7 +49,7 @@ impl Connector {
     /// Starts a connector; `before`: the one of the same name that it replaces.
     pub(crate) fn start(
         spec: ConnectorSpec,
-        before: Option<&Self>,
+        before: Option<&Arc<Self>>,
         observer: Observer,
         tasks: Tasks,
     ) -> Arc<Self> {
@@ -55,14 +58,18 @@ impl Connector {
             Check::Tcp | Check::Http(_) => Health::checked(),
         };
         let same_target =
-            |old: &&Self| (&old.spec.target, &old.spec.check) == (&spec.target, &spec.check);
+            |old: &&Arc<Self>| (&old.spec.target, &old.spec.check) == (&spec.target, &spec.check);
         let health = before.filter(same_target).map_or_else(fresh, |old| old.health.lock().clone());
+        let stand_in = before
+            .filter(|old| health.is_new() && old.spec.address == spec.address)
+            .and_then(|old| if old.is_healthy() { Some(old.clone()) } else { old.stand_in() });
         let connector = Arc::new(Self {
             place: Place::new(&spec.target, tasks.clone()),
             meter: before.map_or_else(Arc::default, |old| old.meter.clone()),
             spec,
             connecting: Count::default(),
             health: Mutex::new(health),
+            stand_in: Mutex::new(stand_in),
             well_at: AtomicU64::new(0),
             started: Instant::now(),
             failed: Notify::new(),
@@ -76,9 +83,31 @@ impl Connector {
         connector
     }
 
-    /// Ends its checks; open flows go on.
+    /// Ends its checks, and those of the one that stands in for it; open flows go on.
     pub(crate) fn stop(&self) {
         self.tasks.cancel();
+        self.end_stand_in();
+    }
+
+    /// Gives way to its successor: stops, unless it or the one that stands in for it serves on.
+    pub(crate) fn give_way(&self, successor: &Self) {
+        match successor.stand_in() {
+            Some(serving) if std::ptr::eq(&*serving, self) => {}
+            Some(_) => self.tasks.cancel(),
+            None => self.stop(),
+        }
+    }
+
+    /// The one that serves until this one's target has been heard of.
+    pub(crate) fn stand_in(&self) -> Option<Arc<Self>> {
+        self.stand_in.lock().clone()
+    }
+
+    fn end_stand_in(&self) {
+        let stand_in = self.stand_in.lock().take();
+        if let Some(old) = stand_in {
+            old.stop();
+        }
     }
 
     fn is_checked(&self) -> bool {
@@ -149,6 +178,7 @@ impl Connector {
             }
             Err(reason) => self.health.lock().failed(self.is_checked(), reason),
         };
+        self.end_stand_in();
         if changed {
             (self.observer)();
         }

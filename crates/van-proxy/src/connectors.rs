@@ -64,6 +64,8 @@ impl Connectors {
     }
 
     /// Adds a connector, or replaces the one of that name where its spec differs; open flows go on.
+    ///
+    /// Where the target is another, the old one serves until the first word of the new one.
     pub fn set(&self, spec: ConnectorSpec) {
         let mut by_name = self.by_name.lock();
         let before = by_name.get(&spec.name).cloned();
@@ -72,11 +74,11 @@ impl Connectors {
         }
         let name = spec.name.clone();
         let connector =
-            Connector::start(spec, before.as_deref(), self.observer.clone(), self.tasks.child());
-        by_name.insert(name, connector);
+            Connector::start(spec, before.as_ref(), self.observer.clone(), self.tasks.child());
+        by_name.insert(name, connector.clone());
         self.publish(&by_name);
         if let Some(old) = before {
-            old.stop();
+            old.give_way(&connector);
         }
     }
 
@@ -111,7 +113,8 @@ impl Connectors {
     pub fn offers(&self) -> BTreeMap<Address, Offer> {
         let table = self.by_address.load();
         let offer = |(address, connectors): (&Address, &Vec<Arc<Connector>>)| {
-            let healthy: Vec<_> = connectors.iter().filter(|c| c.is_healthy()).collect();
+            let serving = connectors.iter().map(|c| c.stand_in().unwrap_or_else(|| c.clone()));
+            let healthy: Vec<_> = serving.filter(|c| c.is_healthy()).collect();
             let first = healthy.first()?;
             let offer = Offer {
                 targets: u32::try_from(healthy.len()).unwrap_or(u32::MAX),
@@ -131,7 +134,10 @@ impl Connectors {
     /// Connects to a target of the address: the one asked for by name, then the one with the least
     /// open, equal ones in turn; where one refuses, the next.
     pub(crate) fn reach(&self, open: Open) -> BoxFuture<'static, Result<Connected, ResetCode>> {
-        let mut order = self.by_address.load().get(&open.address).cloned().unwrap_or_default();
+        let table = self.by_address.load();
+        let wanted = table.get(&open.address).into_iter().flatten();
+        let mut order: Vec<_> =
+            wanted.flat_map(|c| c.stand_in().into_iter().chain([c.clone()])).collect();
         order.retain(|connector| connector.may_answer());
         if order.len() > 1 {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % order.len() as u64;

@@ -28,6 +28,11 @@ impl Health {
         self.healthy
     }
 
+    /// Whether nothing has been heard of the target yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.new
+    }
+
     /// Why the last check or connection failed.
     pub(crate) fn reason(&self) -> Option<&str> {
         self.reason.as_deref()

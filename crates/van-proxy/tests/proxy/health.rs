@@ -136,6 +136,60 @@ fn an_http_check_comes_back_and_a_connection_is_no_proof() {
     until("it is found well", || state(&site).healthy);
 }
 
+/// Accepts each check and says nothing until it is told to go on.
+fn held_http_workload(go: &Arc<AtomicBool>) -> SocketAddr {
+    let go = go.clone();
+    workload(move |mut stream| {
+        until("the check is answered", || go.load(Ordering::SeqCst));
+        // A flow's line, or the check's request.
+        let _ = stream.write_all(b"HTTP/1.1 204 X\r\n\r\n");
+    })
+}
+
+#[test]
+fn the_old_target_serves_until_the_new_one_is_checked() {
+    let site = Site::new();
+    let spec = connector("work", "work", &echo_workload().to_string());
+    site.connectors.set(spec.clone());
+    until("it is found well", || state(&site).healthy);
+    site.publish("work", 1);
+    let (_listener, place) = site.listen("work");
+    let mut standing = client(place).unwrap();
+    echo(&mut standing, b"before");
+
+    let go = Arc::new(AtomicBool::new(false));
+    let target = held_http_workload(&go).to_string().parse().unwrap();
+    let check = Check::Http("/".into());
+    let other = ConnectorSpec { target, check, ..spec.clone() };
+    site.connectors.set(other.clone());
+    // Once more, with something else that changes: the first one serves still.
+    site.connectors.set(ConnectorSpec { weight: NonZeroU16::new(7).unwrap(), ..other });
+    assert_eq!(site.connectors.offers()["work"].targets, 1);
+    assert_eq!(state(&site).spec.weight.get(), 7);
+    assert!(!state(&site).healthy, "nothing is known of the new target");
+    echo(&mut client(place).unwrap(), b"the old one serves");
+
+    go.store(true, Ordering::SeqCst);
+    until("the new one is found well", || state(&site).healthy);
+    assert_eq!(site.connectors.offers()["work"].targets, 1);
+    let mut line = String::new();
+    BufReader::new(client(place).unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "HTTP/1.1 204 X\r\n", "the new one serves");
+    echo(&mut standing, b"open flows go on");
+}
+
+#[test]
+fn a_new_target_that_fails_its_check_ends_the_old_one() {
+    let site = Site::new();
+    let spec = connector("work", "work", &echo_workload().to_string());
+    site.connectors.set(spec.clone());
+    until("it is found well", || state(&site).healthy);
+    let target = refusing().to_string().parse().unwrap();
+    site.connectors.set(ConnectorSpec { target, ..spec });
+    until("the service has no target", || site.connectors.offers().is_empty());
+    assert!(state(&site).reason.unwrap().contains("refused"));
+}
+
 #[test]
 fn setting_what_is_there_touches_nothing() {
     let site = Site::new();
