@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -37,6 +39,42 @@ fn sites_that_dial_each_other_end_with_one_link() {
     wait_until(DEADLINE, "the service was there", || echoes(port));
     echo_lines(port, 100).unwrap();
     assert_eq!((links_up(&a), links_up(&b)), (1, 1));
+}
+
+#[test]
+fn changing_a_link_lets_its_flows_go_on() {
+    let (sites, echo, port) = (Sites::start(""), Echo::start(), free_port());
+    let token = sites.public.token("laptop", "");
+    let sections = |cost: u64| {
+        format!(
+            "[[link]]\nname = \"up\"\ntoken = \"{}\"\ncost = {cost}\n\
+             [[connector]]\nname = \"echo\"\ntarget = \"127.0.0.1:{}\"\n",
+            token.display(),
+            echo.port()
+        )
+    };
+    let mut laptop = sites.other("laptop", &sections(1));
+    sites.public.ctl(&format!("listener create echo 127.0.0.1:{port}")).ok();
+    wait_until(DEADLINE, "the service was there", || echoes(port));
+    let mut flow = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    flow.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut ask = || {
+        flow.write_all(b"still here\n").unwrap();
+        let mut back = [0; 11];
+        flow.read_exact(&mut back).unwrap();
+        assert_eq!(&back, b"still here\n");
+    };
+    ask();
+    let cost = |laptop: &Vand| laptop.get("/v1/links/up").unwrap().1["status"]["cost"].as_u64();
+    for wanted in [7, 9] {
+        laptop.reload(&format!("[site]\nname = \"laptop\"\n{}", sections(wanted)));
+        wait_until(DEADLINE, "the new cost was in use", || cost(&laptop) == Some(wanted));
+        assert!(echoes(port), "new flows find their way");
+        assert_eq!(links_up(&laptop), 1, "what drains is no link");
+        ask();
+    }
+    drop(flow);
+    wait_until(DEADLINE, "the old links had drained", || links_up(&sites.public) == 1);
 }
 
 #[test]

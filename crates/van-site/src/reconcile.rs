@@ -17,6 +17,7 @@ use van_proxy::Listener;
 
 use crate::error::SiteError;
 use crate::listening::AcceptRun;
+use crate::replaced::{Replaced, close};
 use crate::resources::LinkPeer;
 use crate::site::Site;
 
@@ -57,6 +58,7 @@ pub(crate) struct Running {
     pub(crate) links: BTreeMap<String, LinkRun>,
     pub(crate) listeners: BTreeMap<String, ListenerRun>,
     pub(crate) connectors: BTreeMap<String, Wanted<ConnectorSpec>>,
+    replaced: Replaced,
 }
 
 /// All that is wanted, of all sources: a file's resource goes before one of the same name that was
@@ -307,6 +309,13 @@ impl Site {
         }
     }
 
+    /// Lets changed links' old connections drain once the new ones are up.
+    pub(crate) fn drain_replaced(&self) {
+        let links = self.links.all();
+        let running = &mut *self.running.lock();
+        running.replaced.drain(&running.links, &links);
+    }
+
     /// Tries again to bind what could not be bound.
     pub(crate) fn retry_binds(&self) {
         let mut running = self.running.lock();
@@ -342,8 +351,12 @@ impl Running {
         for name in gone {
             let Some(run) = self.links.remove(&name) else { continue };
             run.tasks.cancel();
-            for link in site.links.all().iter().filter(|l| Arc::ptr_eq(&l.meter, &run.meter)) {
-                link.go_away(GoAwayReason::Deleted, DELETE_GRACE);
+            if dials.get(&name).is_some_and(|dial| dial.spec.peer == run.dial.peer) {
+                self.replaced.keep(&name, &run);
+            } else {
+                let mut meters = self.replaced.take(&name);
+                meters.push(run.meter);
+                close(&site.links.all(), &meters, GoAwayReason::Deleted, DELETE_GRACE);
             }
             changed.push(format!("link/{name}"));
         }

@@ -139,6 +139,8 @@ impl Site {
             local: local(&own, &loaded, &environment),
             identity: own.identity.clone(),
             peers: peers.clone(),
+            members: peers.clone(),
+            paths: Arc::new(crate::paths::NoPaths),
             clock: Arc::new(SystemClock),
             workers: workers.clone(),
             budget: Budget::new(memory_limit() / BUDGET_SHARE),
@@ -213,6 +215,7 @@ impl Site {
             let text = format!("link {} to site {} is down: {why}", link.name, link.peer.name);
             self.event(Severity::Warning, "LinkDown", format!("link/{}", link.name), text);
         }
+        self.drain_replaced();
         for (remote, why) in refused {
             let subject = format!("remote/{}", remote.ip());
             self.event(Severity::Warning, "Refused", subject, format!("{remote}: {why}"));

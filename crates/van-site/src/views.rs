@@ -35,7 +35,9 @@ impl Site {
             shown.extend(link.map(Arc::as_ptr));
             items.push(self.dialled(name, run, link));
         }
-        for link in up.iter().filter(|l| !shown.contains(&Arc::as_ptr(l))) {
+        // What this site dialled and no longer wants drains; it is not shown as another link.
+        let others = up.iter().filter(|l| l.direction == Direction::Incoming);
+        for link in others.filter(|l| !shown.contains(&Arc::as_ptr(l))) {
             let taken = items.iter().any(|item| item.name == link.name);
             let name =
                 if taken { format!("{}-{}", link.peer.name, link.name) } else { link.name.clone() };

@@ -1,0 +1,54 @@
+//! Links that were changed: the old connections carry flows until the new ones do, then drain.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use van_mux::GoAwayReason;
+use van_net::{Link, Meter};
+
+use crate::reconcile::LinkRun;
+
+/// Time for the flows of a link that a changed one replaces.
+const GRACE: Duration = Duration::from_secs(3600);
+
+/// What was dialled under a link's name before it was changed, by the meters that tell it.
+#[derive(Default)]
+pub(crate) struct Replaced(BTreeMap<String, Vec<Arc<Meter>>>);
+
+impl Replaced {
+    /// Keeps the connections of a link until its successor of the same name and peer is up.
+    pub(crate) fn keep(&mut self, name: &str, old: &LinkRun) {
+        self.0.entry(name.to_owned()).or_default().push(old.meter.clone());
+    }
+
+    /// Takes what was kept under a name that is not wanted any more.
+    pub(crate) fn take(&mut self, name: &str) -> Vec<Arc<Meter>> {
+        self.0.remove(name).unwrap_or_default()
+    }
+
+    /// Drains the old connections of each link whose new ones are up, and forgets them.
+    pub(crate) fn drain(&mut self, running: &BTreeMap<String, LinkRun>, links: &[Arc<Link>]) {
+        self.0.retain(|name, old| {
+            let Some(run) = running.get(name) else { return false };
+            let is_up = |l: &Arc<Link>| l.takes_flows() && Arc::ptr_eq(&l.meter, &run.meter);
+            if links.iter().any(is_up) {
+                close(links, old, GoAwayReason::Duplicate, GRACE);
+                return false;
+            }
+            links.iter().any(|link| old.iter().any(|meter| Arc::ptr_eq(meter, &link.meter)))
+        });
+    }
+}
+
+/// Closes the links that these meters tell.
+pub(crate) fn close(
+    links: &[Arc<Link>],
+    meters: &[Arc<Meter>],
+    reason: GoAwayReason,
+    grace: Duration,
+) {
+    for link in links.iter().filter(|l| meters.iter().any(|m| Arc::ptr_eq(m, &l.meter))) {
+        link.go_away(reason, grace);
+    }
+}
