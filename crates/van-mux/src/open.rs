@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use van_model::Address;
+use van_model::{Address, SiteId};
 
 use crate::error::ProtocolError;
 use crate::frame::FrameType;
@@ -16,6 +16,8 @@ pub const MAX_OPEN: usize = 1024;
 pub enum Kind {
     /// One user connection.
     Flow = 1,
+    /// A session with a site that is not a neighbour.
+    Circuit = 2,
 }
 
 /// How a stream is scheduled from its start.
@@ -30,6 +32,9 @@ pub enum Class {
 
 /// OPEN's payload: `kind u8 · class u8 · hop limit u8 · hint length u8 · address length u16 ·
 /// client family u8 · reserved u8 · hint · address · client`.
+///
+/// A circuit's destination takes the places of address (the site's id) and hint (the replica, in
+/// decimal).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
     /// What the stream carries.
@@ -62,6 +67,19 @@ impl Open {
             hint: String::new(),
             client,
         }
+    }
+
+    /// A circuit to one of a site's routers.
+    pub fn circuit(site: SiteId, replica: u16, class: Class) -> Self {
+        let address = site.to_string().parse().expect("an id is a DNS label");
+        let hint = replica.to_string();
+        Self { kind: Kind::Circuit, class, hint, ..Self::flow(address, None) }
+    }
+
+    /// Where a circuit goes: the site and its replica. `None` for a flow.
+    pub fn destination(&self) -> Option<(SiteId, u16)> {
+        let site = self.address.as_str().parse().ok().filter(|_| self.kind == Kind::Circuit)?;
+        Some((site, self.hint.parse().ok()?))
     }
 
     /// Appends the payload.
@@ -101,7 +119,11 @@ impl Open {
         }
         let (fixed, rest) = payload.split_first_chunk::<FIXED>().ok_or(bad("too short"))?;
         let [kind, class, hop_limit, hint_len, a0, a1, family, _] = *fixed;
-        let kind = if kind == 1 { Kind::Flow } else { return Err(bad("unknown kind")) };
+        let kind = match kind {
+            1 => Kind::Flow,
+            2 => Kind::Circuit,
+            _ => return Err(bad("unknown kind")),
+        };
         let class = match class {
             1 => Class::Interactive,
             2 => Class::Bulk,
@@ -118,7 +140,11 @@ impl Open {
             .and_then(|text| text.parse().ok())
             .ok_or(bad("the address is not the name of a service"))?;
         let client = decode_client(family, rest).map_err(bad)?;
-        Ok(Self { kind, class, hop_limit, address, hint, client })
+        let open = Self { kind, class, hop_limit, address, hint, client };
+        if kind == Kind::Circuit && open.destination().is_none() {
+            return Err(bad("a circuit's destination is no router"));
+        }
+        Ok(open)
     }
 }
 
@@ -190,6 +216,24 @@ mod tests {
             assert_eq!(Open::decode(&wire).unwrap(), open, "later fields are passed over");
         }
         assert!(Open::decode(&[1; MAX_OPEN + 1]).is_err());
+    }
+
+    #[test]
+    fn a_circuit_names_a_router() {
+        let site = SiteId::from_bytes([7; SiteId::BYTES]);
+        let open = Open::circuit(site, 3, Class::Bulk);
+        let mut wire = Vec::new();
+        open.encode(&mut wire);
+        assert_eq!(Open::decode(&wire).unwrap().destination(), Some((site, 3)));
+        let mut flow = Open::flow(site.to_string().parse().unwrap(), None);
+        assert_eq!(flow.destination(), None);
+        flow.kind = Kind::Circuit;
+        for (address, hint) in [("db", "0"), (&*site.to_string(), "65536"), (&*site.to_string(), "")] {
+            let open = Open { address: address.parse().unwrap(), hint: hint.into(), ..flow.clone() };
+            let mut wire = Vec::new();
+            open.encode(&mut wire);
+            assert!(Open::decode(&wire).is_err(), "{address} {hint}");
+        }
     }
 
     #[test]

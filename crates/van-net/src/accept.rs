@@ -15,8 +15,9 @@ use van_pki::{ALPN_JOIN, ALPN_SESSION};
 
 use crate::establish::{Handshake, tune};
 use crate::join::{Limiter, answer};
-use crate::links::Links;
+use crate::links::{Links, Place};
 use crate::tasks::Tasks;
+use crate::transport::Transport;
 
 /// Handshakes under way at once; each holds some KiB and may be a slow attacker's.
 const HANDSHAKES: usize = 1024;
@@ -121,7 +122,7 @@ impl Acceptor {
                 None
             }
         };
-        let (handshake, alpn) = match Handshake::accept(socket, choose).await {
+        let (handshake, alpn) = match Handshake::accept(Transport::Tcp(socket), choose).await {
             Ok(done) => done,
             Err(error) => return self.refused(remote, &error.to_string()),
         };
@@ -130,7 +131,7 @@ impl Acceptor {
         }
         drop(shaking);
         let worker = self.links.workers.next();
-        if let Err(reason) = self.links.run(worker, handshake, None).await {
+        if let Err(reason) = self.links.run(worker, handshake, None, Place::Link).await {
             self.refused(remote, &reason.to_string());
         }
     }

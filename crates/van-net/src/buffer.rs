@@ -2,10 +2,8 @@
 
 use std::io;
 
-use tokio::io::Interest;
-use tokio::net::TcpStream;
-
-use crate::socket::{Read, give_up_if_short, read_once};
+use crate::socket::Read;
+use crate::transport::Transport;
 
 /// Bytes with a front that is consumed and an end that is filled.
 #[derive(Debug, Default)]
@@ -68,29 +66,41 @@ impl Buffer {
         }
     }
 
-    /// Reads once, at most `room` bytes.
-    pub(crate) fn read_from(&mut self, socket: &TcpStream, room: usize) -> io::Result<Read> {
+    /// Reads once; at most `room` bytes from a socket, all that waits from a circuit.
+    pub(crate) fn read_from(&mut self, transport: &Transport, room: usize) -> io::Result<Read> {
+        if let Transport::Circuit(pipe) = transport
+            && self.is_empty()
+        {
+            let (start, read) = pipe.exchange_in(&mut self.bytes)?;
+            (self.start, self.end) = match read {
+                Read::Bytes { count, .. } => (start, start + count),
+                _ => (0, 0),
+            };
+            return Ok(read);
+        }
         let spare = &mut self.spare(room)[..room];
-        let read = read_once(|count| {
-            socket.try_io(Interest::READABLE, || {
-                *count = nix::unistd::read(socket, spare)?;
-                give_up_if_short(*count, room)
-            })
-        })?;
+        let read = transport.read(spare)?;
         if let Read::Bytes { count, .. } = read {
             self.fill(count);
         }
         Ok(read)
     }
 
-    /// Writes what the socket takes. Returns whether all has been written.
-    pub(crate) fn write_to(&mut self, socket: &TcpStream) -> io::Result<bool> {
+    /// Writes what the transport takes. Returns whether all has been written.
+    pub(crate) fn write_to(&mut self, transport: &Transport) -> io::Result<bool> {
+        if let Transport::Circuit(pipe) = transport
+            && !self.is_empty()
+        {
+            self.bytes.truncate(self.end);
+            if pipe.exchange_out(&mut self.bytes, self.start)? {
+                (self.start, self.end) = (0, 0);
+                return Ok(true);
+            }
+        }
         while !self.is_empty() {
-            match socket.try_write(&self.bytes[self.start..self.end]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(bytes) => self.consume(bytes),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(e) => return Err(e),
+            match transport.write(&self.bytes[self.start..self.end])? {
+                0 => return Ok(false),
+                bytes => self.consume(bytes),
             }
         }
         Ok(true)

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
 use van_mux::{Deframer, GoAwayReason, Hello, ProtocolError, ResetCode, Session, StreamId};
@@ -29,6 +28,7 @@ use crate::meter::Count;
 use crate::signal::ReadyList;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
+use crate::transport::Transport;
 
 pub(crate) use command::FlowMap;
 
@@ -111,9 +111,9 @@ pub(crate) struct Connection {
     looked: Instant,
 }
 
-/// The connection's own socket and TLS.
+/// What the connection's bytes go over, and TLS.
 struct Wire {
-    socket: TcpStream,
+    transport: Transport,
     tls: Tls,
     input: Buffer,
     output: Buffer,
@@ -157,10 +157,10 @@ impl Connection {
         let (sender, commands) = mpsc::channel(COMMANDS);
         let ready: Arc<ReadyList> = Arc::default();
         let now = Instant::now();
-        let Established { socket, tls, input, output, early } = established;
+        let Established { transport, tls, input, output, early } = established;
         Ok(Self {
             link: Wire {
-                socket: TcpStream::from_std(socket)?,
+                transport: transport.attach()?,
                 tls,
                 input,
                 output,
@@ -277,7 +277,7 @@ impl Connection {
         if !matches!(reason, EndReason::Io(_)) {
             self.link.tls.close(&mut self.link.input, &mut self.link.output);
             // Best effort: the peer also sees the end of the connection itself.
-            let _ = self.link.output.write_to(&self.link.socket);
+            let _ = self.link.output.write_to(&self.link.transport);
         }
         if let Some(registered) = self.core.registered.take() {
             registered.ended(reason);

@@ -20,10 +20,11 @@ use crate::connection::EndReason;
 use crate::establish::{Handshake, HandshakeError, tune};
 use crate::join::{JoinError, JoinRefusal, JoinRequest, Joined, redeem};
 use crate::link::Link;
-use crate::links::{Dialled, Links};
+use crate::links::{Dialled, Links, Place};
 use crate::meter::Meter;
 use crate::proxy::Proxy;
 use crate::tasks::Tasks;
+use crate::transport::Transport;
 
 /// A link that is to be dialled.
 #[derive(Debug, Clone)]
@@ -222,7 +223,7 @@ impl Dialler {
             meter: self.meter.clone(),
             scope: scope.clone(),
         };
-        let outcome = self.links.run(usize::from(index), handshake, Some(dialled)).await;
+        let outcome = self.links.run(usize::from(index), handshake, Some(dialled), Place::Link).await;
         match outcome.map_err(Failure::Ended)? {
             EndReason::Tls(error) if PeerError::refused_as_unknown(&error) => {
                 self.join().await?;
@@ -242,7 +243,7 @@ impl Dialler {
             .map_err(Failure::Connect)?;
         tune(&socket);
         let name = server_name(&endpoint, &self.spec.peer);
-        Handshake::dial(socket, self.config.clone(), name, "van/1")
+        Handshake::dial(Transport::Tcp(socket), self.config.clone(), name, "van/1")
             .await
             .map_err(Failure::Handshake)
     }
@@ -261,7 +262,7 @@ impl Dialler {
         let config =
             van_pki::join_client_config(&self.links.identity, issuer, self.links.clock.clone());
         let name = server_name(&endpoint, &issuer);
-        let session = Handshake::dial(socket, config, name, "van-join/1")
+        let session = Handshake::dial(Transport::Tcp(socket), config, name, "van-join/1")
             .await
             .map_err(Failure::Handshake)?;
         let proved = van_pki::check_joiner(&session.tls().peer_chain(), self.links.now())

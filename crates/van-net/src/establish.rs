@@ -1,7 +1,6 @@
-//! From a TCP connection to a TLS session whose peer is known.
+//! From a connection or a circuit to a TLS session whose peer is known.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::time::timeout;
 use crate::buffer::Buffer;
 use crate::socket::Read;
 use crate::tls::{Progress, Tls};
+use crate::transport::{Detached, Transport};
 
 /// Time for a TLS handshake: several round trips of a bad satellite link.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,8 +52,8 @@ fn reason(error: &rustls::Error) -> String {
 
 /// A TLS session and what came with its handshake.
 pub(crate) struct Established {
-    /// Non-blocking, off any runtime.
-    pub(crate) socket: std::net::TcpStream,
+    /// Off any runtime.
+    pub(crate) transport: Detached,
     pub(crate) tls: Tls,
     pub(crate) input: Buffer,
     pub(crate) output: Buffer,
@@ -63,7 +63,7 @@ pub(crate) struct Established {
 
 /// A TLS session in the making, also used to exchange a few bytes over one.
 pub(crate) struct Handshake {
-    socket: TcpStream,
+    transport: Transport,
     tls: Tls,
     input: Buffer,
     output: Buffer,
@@ -88,35 +88,35 @@ pub(crate) fn tune(socket: &TcpStream) {
 impl Handshake {
     /// Starts as the dialling side. `name` goes into SNI; it is not what is verified.
     pub(crate) async fn dial(
-        socket: TcpStream,
+        transport: Transport,
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
         alpn: &'static str,
     ) -> Result<Self, HandshakeError> {
         let tls = Tls::client(config, name)?;
-        let mut handshake = Self::new(socket, tls, Buffer::default());
+        let mut handshake = Self::new(transport, tls, Buffer::default());
         handshake.finish(alpn).await?;
         Ok(handshake)
     }
 
     /// Starts as the accepting side: `choose` picks the configuration by the protocols offered.
     pub(crate) async fn accept(
-        socket: TcpStream,
+        transport: Transport,
         choose: impl FnOnce(&[&[u8]]) -> Option<(Arc<ServerConfig>, &'static str)>,
     ) -> Result<(Self, &'static str), HandshakeError> {
         let mut input = Buffer::default();
-        let offered = timeout(HANDSHAKE_TIMEOUT, client_hello(&socket, &mut input))
+        let offered = timeout(HANDSHAKE_TIMEOUT, client_hello(&transport, &mut input))
             .await
             .map_err(|_| HandshakeError::Timeout)??;
         let offered: Vec<&[u8]> = offered.iter().map(|p| &p[..]).collect();
         let (config, alpn) = choose(&offered).ok_or(HandshakeError::Alpn("van/1"))?;
-        let mut handshake = Self::new(socket, Tls::server(config)?, input);
+        let mut handshake = Self::new(transport, Tls::server(config)?, input);
         handshake.finish(alpn).await?;
         Ok((handshake, alpn))
     }
 
-    fn new(socket: TcpStream, tls: Tls, input: Buffer) -> Self {
-        Self { socket, tls, input, output: Buffer::default(), early: Vec::new() }
+    fn new(transport: Transport, tls: Tls, input: Buffer) -> Self {
+        Self { transport, tls, input, output: Buffer::default(), early: Vec::new() }
     }
 
     async fn finish(&mut self, alpn: &'static str) -> Result<(), HandshakeError> {
@@ -124,7 +124,7 @@ impl Handshake {
         let result = done.map_err(|_| HandshakeError::Timeout).and_then(|result| result);
         if result.is_err() {
             // Best effort: the alert tells the other end why.
-            let _ = self.output.write_to(&self.socket);
+            let _ = self.output.write_to(&self.transport);
         }
         result?;
         if self.tls.alpn() == Some(alpn.as_bytes()) {
@@ -162,14 +162,14 @@ impl Handshake {
     }
 
     async fn write(&mut self) -> Result<(), HandshakeError> {
-        while !self.output.write_to(&self.socket)? {
-            self.socket.writable().await?;
+        while !self.output.write_to(&self.transport)? {
+            self.transport.writable().await?;
         }
         Ok(())
     }
 
     async fn read_more(&mut self) -> Result<(), HandshakeError> {
-        read_more(&self.socket, &mut self.input).await
+        read_more(&self.transport, &mut self.input).await
     }
 
     /// Sends bytes over the finished session.
@@ -205,22 +205,23 @@ impl Handshake {
         &self.tls
     }
 
-    pub(crate) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.socket.local_addr()?, self.socket.peer_addr()?))
+    /// Where this and the other end are, for people.
+    pub(crate) fn places(&self) -> io::Result<(String, String)> {
+        self.transport.places()
     }
 
     /// Takes the session off this runtime, to live on a worker.
     pub(crate) fn into_established(self) -> io::Result<Established> {
-        let Self { socket, tls, input, output, early } = self;
-        Ok(Established { socket: socket.into_std()?, tls, input, output, early })
+        let Self { transport, tls, input, output, early } = self;
+        Ok(Established { transport: transport.detach()?, tls, input, output, early })
     }
 }
 
-async fn read_more(socket: &TcpStream, input: &mut Buffer) -> Result<(), HandshakeError> {
+async fn read_more(transport: &Transport, input: &mut Buffer) -> Result<(), HandshakeError> {
     const ROOM: usize = 16 * 1024;
     loop {
-        socket.readable().await?;
-        match input.read_from(socket, ROOM)? {
+        transport.readable().await?;
+        match input.read_from(transport, ROOM)? {
             Read::End => return Err(HandshakeError::Closed),
             Read::Bytes { .. } => return Ok(()),
             Read::Blocked => {}
@@ -230,13 +231,13 @@ async fn read_more(socket: &TcpStream, input: &mut Buffer) -> Result<(), Handsha
 
 /// Reads the ClientHello without consuming it, and returns the protocols that it offers.
 async fn client_hello(
-    socket: &TcpStream,
+    transport: &Transport,
     input: &mut Buffer,
 ) -> Result<Vec<Vec<u8>>, HandshakeError> {
     let mut acceptor = Acceptor::default();
     let mut fed = 0;
     loop {
-        read_more(socket, input).await?;
+        read_more(transport, input).await?;
         while fed < input.len() {
             fed += acceptor.read_tls(&mut &input.filled()[fed..])?;
             if let Some(accepted) = acceptor.accept().map_err(|(error, _alert)| error)? {

@@ -9,7 +9,7 @@ use minicbor::{Decode, Encode};
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 use van_model::{Mode, SiteId};
-use van_pki::{Secret, Voucher};
+use van_pki::{Secret, Voucher, VoucherKind};
 
 use crate::establish::{Handshake, HandshakeError};
 
@@ -120,7 +120,8 @@ pub(crate) async fn redeem(
     match answer {
         Answer { code: 0, name: Some(name), signature: Some(signature) } if name.len() <= 253 => {
             let signature = signature.into();
-            let voucher = Voucher { subject: newcomer, signer: issuer, signature };
+            let kind = VoucherKind::Admission;
+            let voucher = Voucher { subject: newcomer, signer: issuer, kind, signature };
             Ok(Admission { voucher, name })
         }
         Answer { code: 1, .. } => Err(JoinError::Refused(JoinRefusal::Refused)),

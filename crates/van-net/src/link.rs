@@ -57,6 +57,7 @@ pub(crate) struct Member {
     pub(crate) tls: TlsInfo,
     pub(crate) local: String,
     pub(crate) remote: String,
+    pub(crate) worker: usize,
     pub(crate) since: Timestamp,
 }
 
@@ -76,6 +77,7 @@ pub struct Link {
     /// Bytes and flows over it.
     pub meter: Arc<Meter>,
     pub(crate) number: u64,
+    circuit: bool,
     pub(crate) members: ArcSwap<Vec<Arc<Member>>>,
     round_trip_ns: AtomicU64,
     leaf_not_after: AtomicU64,
@@ -86,6 +88,7 @@ pub struct Link {
 
 /// What a link is made of, beside its peer.
 pub(crate) struct Making {
+    pub(crate) circuit: bool,
     pub(crate) name: String,
     pub(crate) direction: Direction,
     pub(crate) cost: u16,
@@ -96,7 +99,7 @@ pub(crate) struct Making {
 
 impl Link {
     pub(crate) fn new(peer: Peer, making: Making) -> Self {
-        let Making { name, direction, cost, number, since, meter } = making;
+        let Making { circuit, name, direction, cost, number, since, meter } = making;
         Self {
             name,
             peer,
@@ -105,6 +108,7 @@ impl Link {
             since,
             meter,
             number,
+            circuit,
             members: ArcSwap::default(),
             round_trip_ns: AtomicU64::new(0),
             leaf_not_after: AtomicU64::new(0),
@@ -115,7 +119,12 @@ impl Link {
 
     /// Hands a client's flow to the connection with the least to do; gives it back when none
     /// takes flows.
-    pub fn open(&self, mut flow: Box<NewFlow>) -> Result<(), Box<NewFlow>> {
+    pub fn open(&self, flow: Box<NewFlow>) -> Result<(), Box<NewFlow>> {
+        self.open_on(flow).map(|_| ())
+    }
+
+    /// The same; returns the worker on which the flow's connection lives.
+    pub(crate) fn open_on(&self, mut flow: Box<NewFlow>) -> Result<usize, Box<NewFlow>> {
         if self.going_away.load(Ordering::Relaxed) {
             return Err(flow);
         }
@@ -124,7 +133,7 @@ impl Link {
         order.sort_by_key(|m| (m.handle.load.queued.get(), m.handle.load.flows.get()));
         for member in order {
             match member.handle.commands.try_send(Command::Open(flow)) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(member.worker),
                 Err(
                     mpsc::error::TrySendError::Full(Command::Open(back))
                     | mpsc::error::TrySendError::Closed(Command::Open(back)),
@@ -157,6 +166,16 @@ impl Link {
         for member in self.members.load().iter() {
             member.handle.ready.leave(reason, grace);
         }
+    }
+
+    /// Whether it is the end-to-end session with a site that is not a neighbour, in circuits.
+    pub fn is_circuit(&self) -> bool {
+        self.circuit
+    }
+
+    /// Flows that are open on it.
+    pub fn flows_open(&self) -> u64 {
+        self.members.load().iter().map(|m| m.handle.load.flows.get()).sum()
     }
 
     /// Whether new flows may take it.

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use tracing::info;
+use rustls::ServerConfig;
+use tokio::sync::oneshot;
+use tracing::{debug, info};
 use van_model::status::Direction;
 use van_model::{Mode, SiteId};
-use van_mux::{Budget, Config, GoAwayReason, Hello, Open, ResetCode, Session, Side, VERSION};
+use van_mux::{
+    Budget, Config, GoAwayReason, Hello, Kind, Open, ResetCode, Session, Side, VERSION,
+};
 use van_pki::{Identity, PeerIdentity, Peers, TimeProvider};
 
 use crate::connection::{Connection, EndReason, Handle};
@@ -20,6 +24,7 @@ use crate::flow::Connected;
 use crate::join::{Admission, JoinRefusal, JoinRequest};
 use crate::link::{Link, Making, Member, Peer};
 use crate::meter::Meter;
+use crate::remote::{Paths, Remote, Router};
 use crate::tasks::Tasks;
 use crate::tls::TlsInfo;
 use crate::workers::Workers;
@@ -77,8 +82,12 @@ pub struct LinksConfig {
     pub local: Local,
     /// Its certificates.
     pub identity: Arc<Identity>,
-    /// Whom it trusts.
+    /// Whom it trusts as neighbours.
     pub peers: Arc<dyn Peers>,
+    /// Whom it trusts as members of the network, at the other end of a circuit.
+    pub members: Arc<dyn Peers>,
+    /// Where circuits go.
+    pub paths: Arc<dyn Paths>,
     /// The clock of certificates.
     pub clock: Arc<dyn TimeProvider>,
     /// The data plane.
@@ -98,6 +107,14 @@ const INITIAL_CREDIT: u32 = 64 * 1024;
 pub struct Links {
     pub(crate) identity: Arc<Identity>,
     pub(crate) peers: Arc<dyn Peers>,
+    pub(crate) members: Arc<dyn Peers>,
+    pub(crate) members_config: Arc<ServerConfig>,
+    pub(crate) paths: Arc<dyn Paths>,
+    /// Circuits that begin or end here.
+    pub(crate) circuits_meter: Arc<Meter>,
+    /// Circuits that pass through.
+    pub(crate) transit_meter: Arc<Meter>,
+    remotes: Mutex<BTreeMap<Router, Weak<Remote>>>,
     pub(crate) clock: Arc<dyn TimeProvider>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) observer: Arc<dyn Observer>,
@@ -110,6 +127,7 @@ pub struct Links {
 /// A link's place in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
+    circuit: bool,
     peer: SiteId,
     replica: u16,
     outgoing: bool,
@@ -120,9 +138,24 @@ struct Key {
 pub(crate) struct Context {
     pub(crate) identity: PeerIdentity,
     pub(crate) tls: TlsInfo,
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
+    pub(crate) local: String,
+    pub(crate) remote: String,
+    pub(crate) worker: usize,
     pub(crate) dialled: Option<Dialled>,
+    pub(crate) place: Place,
+}
+
+/// What a connection is part of.
+pub(crate) enum Place {
+    /// A link with a neighbour.
+    Link,
+    /// The end-to-end session with another site.
+    Circuit {
+        /// Which router must answer, where this side dialled.
+        replica: Option<u16>,
+        /// Who waits for the session to be up.
+        up: Option<oneshot::Sender<Arc<Link>>>,
+    },
 }
 
 /// What the dialler knows beforehand.
@@ -148,11 +181,19 @@ pub(crate) struct Registered {
 impl Links {
     /// Makes an empty table.
     pub fn new(config: LinksConfig) -> Arc<Self> {
-        let LinksConfig { local, identity, peers, clock, workers, budget, egress, observer } =
-            config;
+        let LinksConfig { local, identity, peers, members, paths, .. } = config;
+        let LinksConfig { clock, workers, budget, egress, observer, .. } = config;
+        let members_config =
+            van_pki::session_server_config(&identity, members.clone(), clock.clone());
         Arc::new(Self {
             identity,
             peers,
+            members,
+            members_config,
+            paths,
+            circuits_meter: Arc::default(),
+            transit_meter: Arc::default(),
+            remotes: Mutex::default(),
             clock,
             workers,
             observer,
@@ -175,25 +216,50 @@ impl Links {
 
     /// The links that are up.
     pub fn all(&self) -> Vec<Arc<Link>> {
-        self.table.lock().values().cloned().collect()
+        self.table.lock().values().filter(|l| !l.is_circuit()).cloned().collect()
+    }
+
+    /// The end-to-end sessions that are up.
+    pub fn sessions(&self) -> Vec<Arc<Link>> {
+        self.table.lock().values().filter(|l| l.is_circuit()).cloned().collect()
+    }
+
+    /// The way to a router that is not a neighbour.
+    pub fn remote(self: &Arc<Self>, to: Router) -> Arc<Remote> {
+        let mut remotes = self.remotes.lock();
+        if let Some(known) = remotes.get(&to).and_then(Weak::upgrade) {
+            return known;
+        }
+        // Of sites that left nothing stays here.
+        remotes.retain(|_, remote| remote.strong_count() > 0);
+        let remote = Remote::new(to, self);
+        remotes.insert(to, Arc::downgrade(&remote));
+        remote
+    }
+
+    /// Circuits that begin or end here, and those that pass through.
+    pub fn circuit_meters(&self) -> (Arc<Meter>, Arc<Meter>) {
+        (self.circuits_meter.clone(), self.transit_meter.clone())
     }
 
     /// The links to a site that take flows.
     pub fn to(&self, peer: &SiteId) -> Vec<Arc<Link>> {
         let table = self.table.lock();
-        table.values().filter(|l| l.peer.id == *peer && l.takes_flows()).cloned().collect()
+        let fit = |l: &&Arc<Link>| !l.is_circuit() && l.peer.id == *peer && l.takes_flows();
+        table.values().filter(fit).cloned().collect()
     }
 
     /// Closes all links to a site.
     pub fn close_peer(&self, peer: &SiteId, reason: GoAwayReason, grace: Duration) {
-        for link in self.all().iter().filter(|l| l.peer.id == *peer) {
+        let table = self.table.lock();
+        for link in table.values().filter(|l| l.peer.id == *peer) {
             link.go_away(reason, grace);
         }
     }
 
     /// Closes all links: no new flows, the open ones may end within `grace`.
     pub fn close_all(&self, grace: Duration) {
-        for link in self.all() {
+        for link in self.table.lock().values() {
             link.go_away(GoAwayReason::Shutdown, grace);
         }
     }
@@ -210,12 +276,14 @@ impl Links {
         worker: usize,
         handshake: Handshake,
         dialled: Option<Dialled>,
+        place: Place,
     ) -> Result<EndReason, EndReason> {
         let chain = handshake.tls().peer_chain();
-        let identity = van_pki::check_peer(&chain, &*self.peers, self.now())
+        let identity = van_pki::check_peer(&chain, self.trusted(&place), self.now())
             .map_err(|e| EndReason::Refused(e.to_string()))?;
-        let (local, remote) = handshake.addresses()?;
-        let context = Context { identity, tls: handshake.tls().info(), local, remote, dialled };
+        let (local, remote) = handshake.places()?;
+        let tls = handshake.tls().info();
+        let context = Context { identity, tls, local, remote, worker, dialled, place };
         let side = if context.dialled.is_some() { Side::Dialler } else { Side::Acceptor };
         let hello = self.hello(context.dialled.as_ref());
         let window_max = self.local.read().flow_window_max;
@@ -223,7 +291,7 @@ impl Links {
         let established = handshake.into_established()?;
         let links = self.clone();
         let tasks = self.workers.get(worker).clone();
-        let (done, ended) = tokio::sync::oneshot::channel();
+        let (done, ended) = oneshot::channel();
         tasks.clone().spawn_to_end("connection", async move {
             let now = std::time::Instant::now();
             let session = Session::new(now, side, hello, &config);
@@ -238,6 +306,13 @@ impl Links {
             let _ = done.send(reason);
         });
         Ok(ended.await.unwrap_or(EndReason::Closed))
+    }
+
+    fn trusted(&self, place: &Place) -> &dyn Peers {
+        match place {
+            Place::Link => &*self.peers,
+            Place::Circuit { .. } => &*self.members,
+        }
     }
 
     fn hello(&self, dialled: Option<&Dialled>) -> Hello {
@@ -278,24 +353,33 @@ impl Links {
         }
         let outgoing = context.dialled.is_some();
         let number = context.dialled.as_ref().map_or(hello.link, |d| d.number);
-        let key = Key { peer: hello.site, replica: hello.replica, outgoing, number };
+        let circuit = matches!(context.place, Place::Circuit { .. });
+        if let Place::Circuit { replica: Some(replica), .. } = context.place
+            && replica != hello.replica
+        {
+            return Err(GoAwayReason::Protocol);
+        }
+        let key = Key { circuit, peer: hello.site, replica: hello.replica, outgoing, number };
         let member = Arc::new(Member {
             handle: handle.clone(),
             index: context.dialled.as_ref().map_or(hello.connection, |d| d.index),
             tls: context.tls,
-            local: context.local.to_string(),
-            remote: context.remote.to_string(),
+            local: context.local,
+            remote: context.remote,
+            worker: context.worker,
             since: self.now(),
         });
         let mut table = self.table.lock();
         // Both are asked under the lock: who revokes or deletes looks at the table afterwards.
-        if self.peers.authority(&hello.site).is_none() {
+        if self.trusted(&context.place).authority(&hello.site).is_none() {
             return Err(GoAwayReason::Revoked);
         }
         if context.dialled.as_ref().is_some_and(|d| d.scope.is_cancelled()) {
             return Err(GoAwayReason::Deleted);
         }
-        self.resolve_duplicates(&table, own, key)?;
+        if !circuit {
+            self.resolve_duplicates(&table, own, key)?;
+        }
         // The peer has restarted: its old connections are dead, whatever TCP thinks.
         let stale: Vec<Arc<Link>> = table
             .iter()
@@ -312,6 +396,7 @@ impl Links {
         let link = known.unwrap_or_else(|| {
             let making = match context.dialled {
                 Some(d) => Making {
+                    circuit,
                     name: d.name,
                     direction: Direction::Outgoing,
                     cost: d.cost,
@@ -320,6 +405,7 @@ impl Links {
                     meter: d.meter,
                 },
                 None => Making {
+                    circuit,
                     name: hello.link_name.clone().unwrap_or_else(|| hello.name.clone()),
                     direction: Direction::Incoming,
                     cost: hello.cost,
@@ -339,12 +425,34 @@ impl Links {
         for link in stale {
             link.go_away(GoAwayReason::Shutdown, Duration::ZERO);
         }
-        if is_new {
+        if let Place::Circuit { replica, up } = context.place {
+            self.session_up(&link, replica.is_none(), up);
+        } else if is_new {
             info!(van.link = %link.name, van.site = %link.peer.name, id = %link.peer.id, "link is up");
             self.observer.link_up(&link);
         }
         self.observer.changed();
         Ok(Registered { links: self.clone(), link, member, key })
+    }
+
+    /// Tells who waits for an end-to-end session that one of its circuits is up.
+    fn session_up(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        incoming: bool,
+        up: Option<oneshot::Sender<Arc<Link>>>,
+    ) {
+        debug!(van.site = %link.peer.name, incoming, "circuit is up");
+        if let Some(up) = up {
+            // The one who waited may have given up.
+            let _ = up.send(link.clone());
+        }
+        if incoming {
+            let remote = self.remotes.lock().get(&(link.peer.id, link.peer.replica)).cloned();
+            if let Some(remote) = remote.and_then(|r| r.upgrade()) {
+                remote.offer(link);
+            }
+        }
     }
 
     /// Two sites that dial each other keep the link whose dialler has the lower id.
@@ -356,7 +464,8 @@ impl Links {
     ) -> Result<(), GoAwayReason> {
         let new_wins = if new.outgoing { own < new.peer } else { new.peer < own };
         let opposite = table.iter().filter(|(key, link)| {
-            key.peer == new.peer
+            !key.circuit
+                && key.peer == new.peer
                 && key.replica == new.replica
                 && key.outgoing != new.outgoing
                 && link.takes_flows()
@@ -381,11 +490,19 @@ impl Registered {
     }
 
     pub(crate) fn connect(&self, open: Open) -> BoxFuture<'static, Result<Connected, ResetCode>> {
-        self.links.egress.connect(open, self.link.clone())
+        match open.kind {
+            Kind::Flow => self.links.egress.connect(open, self.link.clone()),
+            Kind::Circuit => {
+                let taken = self.links.take_circuit(open, &self.link, self.member.worker);
+                Box::pin(std::future::ready(taken))
+            }
+        }
     }
 
     pub(crate) fn route(&self, message: Vec<u8>) {
-        self.links.observer.route(&self.link, message);
+        if !self.link.is_circuit() {
+            self.links.observer.route(&self.link, message);
+        }
     }
 
     pub(crate) fn round_trip(&self, sample: Duration) {
@@ -393,7 +510,9 @@ impl Registered {
     }
 
     pub(crate) fn going_away(&self, reason: GoAwayReason) {
-        info!(van.link = %self.link.name, van.site = %self.link.peer.name, %reason, "peer ends the link");
+        if !self.link.is_circuit() {
+            info!(van.link = %self.link.name, van.site = %self.link.peer.name, %reason, "peer ends the link");
+        }
         self.link.mark_going_away();
         self.links.observer.changed();
     }
@@ -408,6 +527,9 @@ impl Registered {
             table.remove(&key);
         }
         drop(table);
+        if link.is_circuit() {
+            return;
+        }
         if last {
             info!(van.link = %link.name, van.site = %link.peer.name, %reason, "link is down");
             links.observer.link_down(&link, reason);

@@ -1,8 +1,8 @@
-//! A flow's own socket: a client's or a workload's.
+//! A flow's own end: a client's or a workload's socket, or the end of a circuit within the process.
 
 use std::io::{self, IoSliceMut, Write as _};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,13 +11,17 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
-/// A connected, non-blocking stream socket that belongs to no runtime yet.
+use crate::pipe::Pipe;
+
+/// A connected, non-blocking stream that belongs to no runtime yet.
 #[derive(Debug)]
 pub enum Socket {
     /// TCP.
     Tcp(std::net::TcpStream),
     /// A Unix stream socket.
     Unix(std::os::unix::net::UnixStream),
+    /// A circuit's end within this process.
+    Pipe(Pipe),
 }
 
 impl Socket {
@@ -26,30 +30,23 @@ impl Socket {
         match self {
             Self::Tcp(tcp) => (&*tcp).write(bytes),
             Self::Unix(unix) => (&*unix).write(bytes),
+            Self::Pipe(pipe) => pipe.write(bytes),
         }
     }
 
     /// Closes so that the other end sees a reset, not an orderly end.
     pub fn abort(self) {
         match self {
-            Self::Tcp(tcp) => abort(tcp.as_fd()),
+            Self::Tcp(tcp) => reset_on_close(&tcp),
             Self::Unix(unix) => drop(unix),
-        }
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(tcp) => tcp.as_fd(),
-            Self::Unix(unix) => unix.as_fd(),
+            Self::Pipe(pipe) => pipe.abort(),
         }
     }
 }
 
 /// Makes closing send a reset; a socket that is gone already needs none.
-fn abort(fd: BorrowedFd<'_>) {
-    let _ = SockRef::from(&fd).set_linger(Some(Duration::ZERO));
+fn reset_on_close(tcp: &impl AsFd) {
+    let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
 }
 
 /// What one read gave.
@@ -81,81 +78,109 @@ pub(crate) fn read_once(attempt: impl FnOnce(&mut usize) -> io::Result<()>) -> i
     }
 }
 
-/// A socket registered with the worker that its flow lives on.
+/// A stream registered with the worker that its flow lives on.
 #[derive(Debug)]
 pub(crate) enum FlowSocket {
     Tcp(TcpStream),
     Unix(UnixStream),
-}
-
-macro_rules! either {
-    ($self:expr, $socket:ident => $body:expr) => {
-        match $self {
-            FlowSocket::Tcp($socket) => $body,
-            FlowSocket::Unix($socket) => $body,
-        }
-    };
+    Pipe(Pipe),
 }
 
 impl FlowSocket {
-    /// Registers a socket with the runtime that is running.
+    /// Registers a stream with the runtime that is running.
     pub(crate) fn register(socket: Socket) -> io::Result<Self> {
         match socket {
             Socket::Tcp(tcp) => TcpStream::from_std(tcp).map(Self::Tcp),
             Socket::Unix(unix) => UnixStream::from_std(unix).map(Self::Unix),
+            Socket::Pipe(pipe) => Ok(Self::Pipe(pipe)),
         }
     }
 
-    /// Takes the socket off its runtime, to be registered with another.
+    /// Takes the stream off its runtime, to be registered with another.
     pub(crate) fn unregister(self) -> io::Result<Socket> {
         match self {
             Self::Tcp(tcp) => tcp.into_std().map(Socket::Tcp),
             Self::Unix(unix) => unix.into_std().map(Socket::Unix),
+            Self::Pipe(pipe) => Ok(Socket::Pipe(pipe)),
         }
     }
 
     /// Reads into the buffers in turn.
     pub(crate) fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
         let room: usize = buffers.iter().map(|b| b.len()).sum();
-        read_once(|count| {
-            either!(self, socket => socket.try_io(Interest::READABLE, || {
-                *count = readv(socket.as_fd(), buffers)?;
-                give_up_if_short(*count, room)
-            }))
-        })
+        match self {
+            Self::Tcp(tcp) => read_once(|count| {
+                tcp.try_io(Interest::READABLE, || {
+                    *count = readv(tcp, buffers)?;
+                    give_up_if_short(*count, room)
+                })
+            }),
+            Self::Unix(unix) => read_once(|count| {
+                unix.try_io(Interest::READABLE, || {
+                    *count = readv(unix, buffers)?;
+                    give_up_if_short(*count, room)
+                })
+            }),
+            Self::Pipe(pipe) => pipe.read(buffers),
+        }
     }
 
-    /// Writes what the kernel takes; 0: nothing now.
+    /// Writes what is taken; 0: nothing now.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match either!(self, socket => socket.try_write(bytes)) {
+        let written = match self {
+            Self::Tcp(tcp) => tcp.try_write(bytes),
+            Self::Unix(unix) => unix.try_write(bytes),
+            Self::Pipe(pipe) => return pipe.write(bytes),
+        };
+        match written {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
             other => other,
         }
     }
 
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, socket => socket.poll_read_ready(cx))
+        match self {
+            Self::Tcp(tcp) => tcp.poll_read_ready(cx),
+            Self::Unix(unix) => unix.poll_read_ready(cx),
+            Self::Pipe(pipe) => pipe.poll_read_ready(cx),
+        }
     }
 
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, socket => socket.poll_write_ready(cx))
+        match self {
+            Self::Tcp(tcp) => tcp.poll_write_ready(cx),
+            Self::Unix(unix) => unix.poll_write_ready(cx),
+            Self::Pipe(pipe) => pipe.poll_write_ready(cx),
+        }
     }
 
-    /// Why the socket has failed, if it has.
+    /// Why the stream has failed, if it has.
     pub(crate) fn failure(&self) -> Option<io::Error> {
-        either!(self, socket => socket.take_error()).unwrap_or_else(Some)
+        match self {
+            Self::Tcp(tcp) => tcp.take_error().unwrap_or_else(Some),
+            Self::Unix(unix) => unix.take_error().unwrap_or_else(Some),
+            Self::Pipe(pipe) => pipe.failure(),
+        }
     }
 
     /// Sends an orderly end of this direction. A socket that is gone tells at its next read.
     pub(crate) fn end_write(&self) {
-        let fd = either!(self, socket => socket.as_fd());
-        let _ = SockRef::from(&fd).shutdown(Shutdown::Write);
+        let _ = match self {
+            Self::Tcp(tcp) => SockRef::from(tcp).shutdown(Shutdown::Write),
+            Self::Unix(unix) => SockRef::from(unix).shutdown(Shutdown::Write),
+            Self::Pipe(pipe) => {
+                pipe.end_write();
+                Ok(())
+            }
+        };
     }
 
     /// Closes so that the other end sees a reset.
     pub(crate) fn abort(self) {
-        if let Self::Tcp(tcp) = &self {
-            abort(tcp.as_fd());
+        match &self {
+            Self::Tcp(tcp) => reset_on_close(tcp),
+            Self::Unix(_) => {}
+            Self::Pipe(pipe) => pipe.abort(),
         }
     }
 }

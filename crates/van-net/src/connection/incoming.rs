@@ -65,7 +65,7 @@ impl Core {
             wire.deframer.feed(&early, |frame| self.take_frame(now, &mut inbox, frame))?;
             self.deliver(now, &mut inbox);
         }
-        let drained = match wire.input.read_from(&wire.socket, READ)? {
+        let drained = match wire.input.read_from(&wire.transport, READ)? {
             Read::End => {
                 wire.closed = true;
                 return Ok(false);
@@ -76,7 +76,7 @@ impl Core {
             }
             Read::Blocked => true,
         };
-        Ok(!drained || wire.socket.poll_read_ready(cx).is_ready())
+        Ok(!drained || wire.transport.poll_read_ready(cx).is_ready())
     }
 
     fn process(&mut self, now: Instant, wire: &mut Wire) -> Result<(), EndReason> {

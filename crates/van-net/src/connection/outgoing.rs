@@ -60,12 +60,12 @@ impl Core {
                 self.handle.load.queued.set(0);
                 return Ok(false);
             }
-            let all = wire.output.write_to(&wire.socket)?;
+            let all = wire.output.write_to(&wire.transport)?;
             let batch = if all { wire.batch * 2 } else { wire.batch / 2 };
             wire.batch = batch.clamp(*BATCH.start(), *BATCH.end());
             self.handle.load.queued.set(wire.output.len() as u64);
             if !all {
-                return Ok(wire.socket.poll_write_ready(cx).is_ready());
+                return Ok(wire.transport.poll_write_ready(cx).is_ready());
             }
             // The other direction gets its turn between two batches.
             if self.session.has_output() {

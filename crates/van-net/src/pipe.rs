@@ -1,0 +1,344 @@
+//! A stream within the process: how a circuit's bytes get from one connection's task to another's.
+//!
+//! It behaves as a socket does, so that a flow or a connection can live on one end of it: reads and
+//! writes never wait, each direction ends in order or by a reset, and dropping an end closes it.
+
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+
+use crate::socket::Read;
+
+/// Bytes that wait in one direction at the most, so that what is sealed into a circuit stays near
+/// what the link takes.
+const LIMIT: usize = 256 * 1024;
+
+/// Emptied memory below this is kept for the next bytes.
+const KEPT: usize = 64 * 1024;
+
+/// One end of a stream between two tasks.
+pub struct Pipe {
+    /// What this end reads.
+    inward: Arc<Half>,
+    /// What this end writes.
+    outward: Arc<Half>,
+}
+
+#[derive(Default)]
+struct Half(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    /// How much of `bytes` has been read.
+    start: usize,
+    /// No more will be written.
+    ended: bool,
+    /// Nobody reads any more.
+    deaf: bool,
+    /// One of the ends was aborted.
+    reset: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl State {
+    fn waiting(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// Counts bytes as read; gives memory back that a busy moment left.
+    fn consume(&mut self, count: usize) {
+        self.start += count;
+        if self.start == self.bytes.len() {
+            self.start = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > KEPT {
+                self.bytes = Vec::new();
+            }
+        }
+    }
+
+    fn readable(&self) -> bool {
+        self.waiting() > 0 || self.ended || self.reset
+    }
+
+    fn writable(&self) -> bool {
+        self.waiting() < LIMIT || self.deaf || self.reset
+    }
+
+    fn may_write(&self) -> io::Result<()> {
+        if self.reset {
+            Err(io::ErrorKind::ConnectionReset.into())
+        } else if self.deaf || self.ended {
+            Err(io::ErrorKind::BrokenPipe.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Half {
+    /// Changes the state and wakes whom the change concerns, after the lock is given back.
+    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.0.lock();
+        let (was_readable, was_writable) = (state.readable(), state.writable());
+        let result = change(&mut state);
+        let reader = (!was_readable && state.readable()).then(|| state.reader.take()).flatten();
+        let writer = (!was_writable && state.writable()).then(|| state.writer.take()).flatten();
+        drop(state);
+        reader.into_iter().chain(writer).for_each(Waker::wake);
+        result
+    }
+
+    fn reset(&self) {
+        self.change(|state| {
+            state.reset = true;
+            state.start = 0;
+            state.bytes = Vec::new();
+        });
+    }
+}
+
+impl Pipe {
+    /// Makes both ends of a stream.
+    pub fn pair() -> (Self, Self) {
+        let (there, back) = (Arc::<Half>::default(), Arc::<Half>::default());
+        let far = Self { inward: there.clone(), outward: back.clone() };
+        (Self { inward: back, outward: there }, far)
+    }
+
+    /// Reads into the buffers in turn.
+    pub(crate) fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
+        self.inward.change(|state| {
+            if state.reset {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            let mut count = 0;
+            for buffer in buffers {
+                let from = state.start + count;
+                let n = buffer.len().min(state.bytes.len() - from);
+                buffer[..n].copy_from_slice(&state.bytes[from..from + n]);
+                count += n;
+            }
+            if count == 0 {
+                return Ok(if state.ended { Read::End } else { Read::Blocked });
+            }
+            state.consume(count);
+            // The end must be seen by another read: it signals no second time.
+            let drained = state.waiting() == 0 && !state.ended;
+            Ok(Read::Bytes { count, drained })
+        })
+    }
+
+    /// Takes all that waits by exchanging it for `bytes`, which must hold nothing. Returns where in
+    /// it the bytes start.
+    pub(crate) fn exchange_in(&self, bytes: &mut Vec<u8>) -> io::Result<(usize, Read)> {
+        self.inward.change(|state| {
+            if state.reset {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            let count = state.waiting();
+            if count == 0 {
+                return Ok((0, if state.ended { Read::End } else { Read::Blocked }));
+            }
+            bytes.clear();
+            std::mem::swap(&mut state.bytes, bytes);
+            let start = std::mem::take(&mut state.start);
+            Ok((start, Read::Bytes { count, drained: !state.ended }))
+        })
+    }
+
+    /// Writes what there is room for; 0: nothing now.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.outward.change(|state| {
+            state.may_write()?;
+            let count = bytes.len().min(LIMIT.saturating_sub(state.waiting()));
+            if count > 0 && state.start > 0 {
+                let start = std::mem::take(&mut state.start);
+                state.bytes.drain(..start);
+            }
+            state.bytes.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        })
+    }
+
+    /// Hands over `bytes[start..]` whole where nothing waits, in exchange for empty memory. Returns
+    /// whether it did.
+    pub(crate) fn exchange_out(&self, bytes: &mut Vec<u8>, start: usize) -> io::Result<bool> {
+        self.outward.change(|state| {
+            state.may_write()?;
+            if state.waiting() > 0 {
+                return Ok(false);
+            }
+            state.bytes.clear();
+            std::mem::swap(&mut state.bytes, bytes);
+            state.start = start;
+            Ok(true)
+        })
+    }
+
+    pub(crate) fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.inward.0.lock();
+        if state.readable() {
+            return Poll::Ready(Ok(()));
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(crate) fn poll_write_ready(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.outward.0.lock();
+        if state.writable() {
+            return Poll::Ready(Ok(()));
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether the other end was aborted.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        self.inward.0.lock().reset.then(|| io::ErrorKind::ConnectionReset.into())
+    }
+
+    /// Ends this direction in order.
+    pub(crate) fn end_write(&self) {
+        self.outward.change(|state| state.ended = true);
+    }
+
+    /// Closes so that the other end sees a reset.
+    pub(crate) fn abort(&self) {
+        self.outward.reset();
+        self.inward.reset();
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.end_write();
+        self.inward.change(|state| {
+            state.deaf = true;
+            state.start = 0;
+            state.bytes = Vec::new();
+        });
+    }
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipe")
+            .field("in", &self.inward.0.lock().waiting())
+            .field("out", &self.outward.0.lock().waiting())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Bell {
+        fn rings(&self) -> usize {
+            self.0.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    fn read(pipe: &Pipe, room: usize) -> io::Result<(Vec<u8>, Read)> {
+        let mut bytes = vec![0; room];
+        let read = pipe.read(&mut [IoSliceMut::new(&mut bytes)])?;
+        if let Read::Bytes { count, .. } = read {
+            bytes.truncate(count);
+        } else {
+            bytes.clear();
+        }
+        Ok((bytes, read))
+    }
+
+    #[test]
+    fn bytes_arrive_in_order_and_the_end_after_them() {
+        let (a, b) = Pipe::pair();
+        assert_eq!(read(&b, 8).unwrap().1, Read::Blocked);
+        assert_eq!(a.write(b"hello world").unwrap(), 11);
+        a.end_write();
+        assert_eq!(read(&b, 5).unwrap(), (b"hello".into(), Read::Bytes { count: 5, drained: false }));
+        assert_eq!(read(&b, 50).unwrap().0, b" world");
+        assert_eq!(read(&b, 5).unwrap().1, Read::End);
+        assert_eq!(b.write(b"back").unwrap(), 4, "the other direction goes on");
+        assert_eq!(read(&a, 9).unwrap().0, b"back");
+        assert_eq!(a.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_full_direction_takes_no_more_and_signals_when_it_does() {
+        let (a, b) = Pipe::pair();
+        let bell = Arc::<Bell>::default();
+        let waker = Waker::from(bell.clone());
+        let cx = Context::from_waker(&waker);
+        assert_eq!(a.write(&vec![7; LIMIT + 1]).unwrap(), LIMIT);
+        assert_eq!(a.write(b"x").unwrap(), 0);
+        assert!(a.poll_write_ready(&cx).is_pending());
+        assert_eq!(read(&b, 10).unwrap().0.len(), 10);
+        assert_eq!(bell.rings(), 1);
+        assert!(a.poll_write_ready(&cx).is_ready());
+        assert_eq!(a.write(&[8; 20]).unwrap(), 10);
+        let (all, _) = read(&b, 2 * LIMIT).unwrap();
+        assert_eq!((all.len(), all[all.len() - 1]), (LIMIT, 8));
+        assert!(b.poll_read_ready(&cx).is_pending());
+        assert_eq!(a.write(b"more").unwrap(), 4);
+        assert_eq!(bell.rings(), 1);
+    }
+
+    #[test]
+    fn whole_buffers_change_hands() {
+        let (a, b) = Pipe::pair();
+        let mut sealed = b"..record".to_vec();
+        assert!(a.exchange_out(&mut sealed, 2).unwrap());
+        assert!(sealed.is_empty());
+        let mut second = b"second".to_vec();
+        assert!(!a.exchange_out(&mut second, 0).unwrap(), "one is there still");
+        assert_eq!(a.write(&second).unwrap(), 6);
+        let mut input = Vec::new();
+        let (start, read) = b.exchange_in(&mut input).unwrap();
+        assert_eq!(&input[start..], b"recordsecond");
+        assert_eq!(read, Read::Bytes { count: 12, drained: true });
+        assert_eq!(b.exchange_in(&mut Vec::new()).unwrap().1, Read::Blocked);
+    }
+
+    #[test]
+    fn a_reset_and_a_dropped_end_are_noticed() {
+        let (a, b) = Pipe::pair();
+        let bell = Arc::<Bell>::default();
+        let waker = Waker::from(bell.clone());
+        assert!(b.poll_read_ready(&Context::from_waker(&waker)).is_pending());
+        a.write(b"lost").unwrap();
+        a.abort();
+        drop(a);
+        assert_eq!(bell.rings(), 1);
+        assert_eq!(b.failure().unwrap().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(read(&b, 9).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(b.write(b"x").unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+
+        let (a, b) = Pipe::pair();
+        a.write(b"kept").unwrap();
+        drop(a);
+        assert_eq!(read(&b, 9).unwrap().0, b"kept");
+        assert_eq!(read(&b, 9).unwrap().1, Read::End);
+        assert_eq!(b.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert!(b.failure().is_none());
+    }
+}
