@@ -150,8 +150,15 @@ pub struct Session {
     /// The parts of a ROUTE message that came so far.
     route_parts: Vec<u8>,
     opens: Bucket,
+    route_messages: Bucket,
     life: Life,
 }
+
+/// ROUTE messages a second that the peer may send in the long run: each costs a signature's check.
+const ROUTES_PER_SECOND: u32 = 200;
+
+/// ROUTE messages that the peer may send at once: a whole network's records at the start.
+const ROUTES_BURST: u32 = 2000;
 
 /// A session ends before its ids do: 2^31 streams, less some that may be under way.
 const LAST_ID: StreamId = StreamId::MAX - 4096;
@@ -168,18 +175,18 @@ impl Session {
             local_open: 0,
             remote_open: 0,
             scheduler: Scheduler::default(),
-            limits: WindowLimits {
-                initial: local.initial_credit,
-                max: config.window_max.max(local.initial_credit),
-                session_left: config.session_budget,
-                process: config.process_budget.clone(),
-                taken: 0,
-            },
+            limits: WindowLimits::new(
+                local.initial_credit,
+                config.window_max.max(local.initial_credit),
+                config.session_budget,
+                config.process_budget.clone(),
+            ),
             control: Vec::new(),
             control_opens: 0,
             routes: VecDeque::new(),
             route_parts: Vec::new(),
             opens: Bucket::new(now, config.opens_per_second, config.opens_burst),
+            route_messages: Bucket::new(now, ROUTES_PER_SECOND, ROUTES_BURST),
             life: Life::new(now),
             local,
         };
@@ -240,6 +247,11 @@ impl Session {
         let grant = entry.window.delivered(now, bytes, round_trip, &mut self.limits);
         if grant > 0 && !entry.fin_received {
             self.queue(FrameType::Credit, 0, stream, &grant.to_be_bytes());
+        }
+        if self.limits.reclaims(now) {
+            for entry in self.streams.values_mut() {
+                entry.window.shrink_if_quiet(now, &mut self.limits);
+            }
         }
     }
 

@@ -142,7 +142,7 @@ mod tests {
     fn only_a_source_that_had_nothing_has_rested() {
         let start = Instant::now();
         let process: Arc<Budget> = Budget::new(0);
-        let limits = WindowLimits { initial: 1, max: 1, session_left: 0, process, taken: 0 };
+        let limits = WindowLimits::new(1, 1, 0, process);
         let window = ReceiveWindow::new(start, &limits);
         let mut stream =
             Stream::new(start, Phase::Open, Class::Interactive, window, 4 * INTERACTIVE_BYTES);

@@ -60,7 +60,7 @@ impl Session {
             FrameType::Ping => self.receive_ping(now, frame.payload).map(|()| None),
             FrameType::Pong => Ok(self.life.pong(now, frame.payload)?.map(Event::RoundTrip)),
             FrameType::GoAway => self.receive_go_away(frame.payload).map(Some),
-            FrameType::Route => self.receive_route(frame),
+            FrameType::Route => self.receive_route(now, frame),
             FrameType::Open => self.receive_open(now, frame.header.stream, frame.payload),
             FrameType::Accept => self.receive_accept(frame.header.stream, frame.payload),
             FrameType::Data => self.receive_data(frame),
@@ -111,13 +111,20 @@ impl Session {
         Ok(Event::GoAway(GoAwayReason::from_u32(reason)))
     }
 
-    fn receive_route<'a>(&mut self, frame: Frame<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
+    fn receive_route<'a>(
+        &mut self,
+        now: Instant,
+        frame: Frame<'a>,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
         if self.route_parts.len() + frame.payload.len() > MAX_ROUTE {
             return Err(ProtocolError::Malformed(FrameType::Route, "longer than 256 KiB"));
         }
         self.route_parts.extend_from_slice(frame.payload);
         if frame.header.flags & FLAG_MORE != 0 {
             return Ok(None);
+        }
+        if !self.route_messages.take(now) {
+            return Err(ProtocolError::Flood(FrameType::Route));
         }
         Ok(Some(Event::Route(std::mem::take(&mut self.route_parts))))
     }

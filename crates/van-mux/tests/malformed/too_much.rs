@@ -69,6 +69,23 @@ fn pings_beyond_the_rate() {
 }
 
 #[test]
+fn link_state_messages_beyond_the_rate() {
+    let mut subject = Subject::greeted();
+    let parts = [(FLAG_MORE, true), (0, false)];
+    for _ in 0..2000 {
+        for (flags, more) in parts {
+            let seen = subject.feed(&frame(FrameType::Route, flags, 0, &[1; 10]));
+            assert_eq!(seen, Ok(if more { vec![] } else { vec![Seen::Other] }));
+        }
+    }
+    let message = frame(FrameType::Route, 0, 0, &[1; 10]);
+    assert_eq!(subject.feed(&message), Err(ProtocolError::Flood(FrameType::Route)));
+    subject.pass(Duration::from_millis(5));
+    assert_eq!(subject.feed(&message), Ok(vec![Seen::Other]), "200 a second");
+    assert_eq!(subject.feed(&message), Err(ProtocolError::Flood(FrameType::Route)));
+}
+
+#[test]
 fn streams_beyond_the_limit_are_refused_one_by_one() {
     let mut subject = Subject::greeted();
     subject.sent();

@@ -87,3 +87,23 @@ fn the_budget_of_a_session_bounds_all_windows() {
     drop(acceptor);
     assert_eq!(world.budgets[1].left(), BUDGET, "a session that ends gives all back");
 }
+
+#[test]
+fn flows_that_went_quiet_give_way() {
+    // Four flows fill the session's budget in one burst each, then rest.
+    let mut world = World::new(Network::new(100, 800_000_000), 1);
+    let supply = Supply::Steps { period: SECOND * 3600, bytes: 200 << 20 };
+    let half = Half { bytes: ENDLESS, supply, reader: Reader::Fast };
+    for _ in 0..4 {
+        world.flow(Duration::ZERO, Side::Dialler, Spec::new(half, NOTHING));
+    }
+    world.pass(SECOND * 8);
+    assert_eq!(BUDGET - world.budgets[1].left(), 4 * ((16 << 20) - u64::from(INITIAL)));
+    let late = Spec::new(Half::plain(ENDLESS), NOTHING);
+    world.flow(Duration::ZERO, Side::Dialler, late);
+    world.pass(SECOND * 4);
+    let before = world.received(Side::Acceptor, 4);
+    world.pass(SECOND);
+    let got = world.received(Side::Acceptor, 4) - before;
+    assert!(got >= 100_000_000, "{got} B/s with a window of 16 MiB and 100 ms");
+}
