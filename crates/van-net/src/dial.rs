@@ -223,7 +223,8 @@ impl Dialler {
             meter: self.meter.clone(),
             scope: scope.clone(),
         };
-        let outcome = self.links.run(usize::from(index), handshake, Some(dialled), Place::Link).await;
+        let outcome =
+            self.links.run(usize::from(index), handshake, Some(dialled), Place::Link).await;
         match outcome.map_err(Failure::Ended)? {
             EndReason::Tls(error) if PeerError::refused_as_unknown(&error) => {
                 self.join().await?;

@@ -13,9 +13,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info};
 use van_model::status::Direction;
 use van_model::{Mode, SiteId};
-use van_mux::{
-    Budget, Config, GoAwayReason, Hello, Kind, Open, ResetCode, Session, Side, VERSION,
-};
+use van_mux::{Budget, Config, GoAwayReason, Hello, Kind, Open, ResetCode, Session, Side, VERSION};
 use van_pki::{Identity, PeerIdentity, Peers, TimeProvider};
 
 use crate::connection::{Connection, EndReason, Handle};
@@ -393,29 +391,7 @@ impl Links {
             .filter(|l| l.peer.instance == hello.instance && !l.is_going_away())
             .cloned();
         let is_new = known.is_none();
-        let link = known.unwrap_or_else(|| {
-            let making = match context.dialled {
-                Some(d) => Making {
-                    circuit,
-                    name: d.name,
-                    direction: Direction::Outgoing,
-                    cost: d.cost,
-                    number,
-                    since: self.now(),
-                    meter: d.meter,
-                },
-                None => Making {
-                    circuit,
-                    name: hello.link_name.clone().unwrap_or_else(|| hello.name.clone()),
-                    direction: Direction::Incoming,
-                    cost: hello.cost,
-                    number,
-                    since: self.now(),
-                    meter: Arc::default(),
-                },
-            };
-            Arc::new(Link::new(Peer::new(hello), making))
-        });
+        let link = known.unwrap_or_else(|| self.make_link(key, context.dialled, hello));
         link.set_certificate_expires(context.identity.leaf_not_after);
         link.add(&member);
         if is_new {
@@ -433,6 +409,23 @@ impl Links {
         }
         self.observer.changed();
         Ok(Registered { links: self.clone(), link, member, key })
+    }
+
+    fn make_link(&self, key: Key, dialled: Option<Dialled>, hello: &Hello) -> Arc<Link> {
+        let Key { circuit, number, .. } = key;
+        let since = self.now();
+        let making = match dialled {
+            Some(Dialled { name, cost, meter, .. }) => {
+                let direction = Direction::Outgoing;
+                Making { circuit, name, direction, cost, number, since, meter }
+            }
+            None => {
+                let name = hello.link_name.clone().unwrap_or_else(|| hello.name.clone());
+                let (direction, meter) = (Direction::Incoming, Arc::default());
+                Making { circuit, name, direction, cost: hello.cost, number, since, meter }
+            }
+        };
+        Arc::new(Link::new(Peer::new(hello), making))
     }
 
     /// Tells who waits for an end-to-end session that one of its circuits is up.

@@ -275,7 +275,10 @@ mod tests {
         assert_eq!(read(&b, 8).unwrap().1, Read::Blocked);
         assert_eq!(a.write(b"hello world").unwrap(), 11);
         a.end_write();
-        assert_eq!(read(&b, 5).unwrap(), (b"hello".into(), Read::Bytes { count: 5, drained: false }));
+        assert_eq!(
+            read(&b, 5).unwrap(),
+            (b"hello".into(), Read::Bytes { count: 5, drained: false })
+        );
         assert_eq!(read(&b, 50).unwrap().0, b" world");
         assert_eq!(read(&b, 5).unwrap().1, Read::End);
         assert_eq!(b.write(b"back").unwrap(), 4, "the other direction goes on");

@@ -77,7 +77,7 @@ pub struct Remote {
 
 #[derive(Default)]
 struct Waiting {
-    flows: Vec<Box<NewFlow>>,
+    flows: Vec<NewFlow>,
     dialling: bool,
 }
 
@@ -136,7 +136,7 @@ impl Remote {
         if waiting.flows.len() >= MAX_WAITING {
             return Err(flow);
         }
-        waiting.flows.push(flow);
+        waiting.flows.push(*flow);
         self.start(&mut waiting);
         Ok(())
     }
@@ -335,9 +335,9 @@ struct Kept {
     circuits: u16,
 }
 
-fn give(flows: Vec<Box<NewFlow>>, link: &Arc<Link>) {
+fn give(flows: Vec<NewFlow>, link: &Arc<Link>) {
     for flow in flows {
-        if let Err(back) = link.open(flow) {
+        if let Err(back) = link.open(Box::new(flow)) {
             back.send_back(ResetCode::Gone);
         }
     }
