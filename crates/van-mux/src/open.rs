@@ -228,8 +228,11 @@ mod tests {
         let mut flow = Open::flow(site.to_string().parse().unwrap(), None);
         assert_eq!(flow.destination(), None);
         flow.kind = Kind::Circuit;
-        for (address, hint) in [("db", "0"), (&*site.to_string(), "65536"), (&*site.to_string(), "")] {
-            let open = Open { address: address.parse().unwrap(), hint: hint.into(), ..flow.clone() };
+        for (address, hint) in
+            [("db", "0"), (&*site.to_string(), "65536"), (&*site.to_string(), "")]
+        {
+            let open =
+                Open { address: address.parse().unwrap(), hint: hint.into(), ..flow.clone() };
             let mut wire = Vec::new();
             open.encode(&mut wire);
             assert!(Open::decode(&wire).is_err(), "{address} {hint}");
