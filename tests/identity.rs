@@ -124,8 +124,8 @@ fn an_old_token_links_a_known_peer_again() {
 }
 
 #[test]
-fn a_revoked_peer_is_refused_for_ever() {
-    let (sites, echo, port) = (Sites::start(""), Echo::start(), free_port());
+fn a_revoked_peer_is_refused_until_a_newer_token_admits_it() {
+    let (mut sites, echo, port) = (Sites::start(""), Echo::start(), free_port());
     let laptop = sites.other("laptop", "");
     let old = fs::read_to_string(sites.public.token("old", "--uses 5")).unwrap();
     laptop.vanctl().run_with("link create - --name up", old.as_bytes()).ok();
@@ -133,12 +133,27 @@ fn a_revoked_peer_is_refused_for_ever() {
     sites.public.ctl(&format!("listener create echo 127.0.0.1:{port}")).ok();
     wait_until(DEADLINE, "the service was there", || echoes(port));
 
+    let unused = fs::read_to_string(sites.public.token("unused", "")).unwrap();
     sites.public.ctl("peer revoke laptop").ok();
     wait_until(Duration::from_secs(5), "the link was closed", || !echoes(port));
     wait_until(DEADLINE, "the link is gone", || items(&sites.public, "links").is_empty());
     laptop.ctl("link delete up").ok();
     refused(&laptop, &old);
+    refused(&laptop, &unused);
     assert!(!echoes(port));
+    let log = sites.public.log();
+    assert!(log.contains("it was revoked here"), "the operator is told why: {log}");
+    sites.public.kill();
+    sites.public.start_again();
+    refused(&laptop, &unused);
+    assert!(sites.public.ctl("peer list").ok().contains("revoked"));
+
+    let fresh = fs::read_to_string(sites.public.token("fresh", "")).unwrap();
+    laptop.vanctl().run_with("link create - --name up", fresh.as_bytes()).ok();
+    wait_until(DEADLINE, "the service was there again", || echoes(port));
+    assert!(!sites.public.ctl("peer list").ok().contains("revoked"));
+    laptop.ctl("link delete up").ok();
+    laptop.vanctl().run_with("link create - --name up", old.as_bytes()).ok();
 }
 
 #[test]

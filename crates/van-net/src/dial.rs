@@ -430,8 +430,10 @@ impl Failure {
                 ("Refused", message.into(), Some(new_token()), Some(REFUSED_WAIT))
             }
             Self::Revoked => {
-                let message = "this site has revoked the peer; no token brings it back";
-                let hint = "delete the link with 'vanctl link delete'".to_owned();
+                let message = "this site has revoked the peer; no token of the peer brings it back";
+                let hint = "delete the link with 'vanctl link delete', or let the other site \
+                            redeem a token that is made here"
+                    .to_owned();
                 ("Revoked", message.into(), Some(hint), Some(REFUSED_WAIT))
             }
             Self::NotTrusted(error) => {

@@ -47,6 +47,12 @@ pub enum JoinRefusal {
     /// The secret opens nothing: unknown, expired, used up, revoked, or its bearer is revoked.
     #[error("the token is unknown to its issuer, expired, or used up")]
     Refused,
+    /// The newcomer was revoked, and the token is older than that. It is told [`Self::Refused`].
+    #[error("it was revoked here, and only a token that was made since admits it again")]
+    Revoked,
+    /// The organisation's bundle does not admit the newcomer. It is told [`Self::Refused`].
+    #[error("its authority is not one that [identity] bundle admits")]
+    NotOfTheBundle,
     /// Too many attempts.
     #[error("too many attempts from this address; the issuer answers again in a minute")]
     TooMany,
@@ -149,7 +155,7 @@ pub(crate) async fn answer(
     let decision = decide(&request);
     let (code, admission) = match &decision {
         Ok(admission) => (0, Some(admission)),
-        Err(JoinRefusal::Refused) => (1, None),
+        Err(JoinRefusal::Refused | JoinRefusal::Revoked | JoinRefusal::NotOfTheBundle) => (1, None),
         Err(JoinRefusal::TooMany) => (2, None),
         Err(JoinRefusal::Unavailable) => (3, None),
     };

@@ -200,15 +200,7 @@ impl SiteApi for Site {
             let id = self.find_peer(&peer).ok_or_else(|| {
                 not_found("peer", &peer).hint("'vanctl peer list' shows the sites that are trusted")
             })?;
-            let name = self
-                .peers
-                .change(&self.store, |pins| {
-                    let pin = pins.get_mut(&id)?;
-                    pin.revoked = true;
-                    Some(pin.name.clone())
-                })
-                .map_err(state)?
-                .unwrap_or_default();
+            let name = self.revoke(id).map_err(state)?;
             self.links.close_peer(&id, GoAwayReason::Revoked, REVOKE_GRACE);
             let text = format!("site {name} ({}) was revoked", id.short());
             self.event(Severity::Warning, "PeerRevoked", format!("site/{id}"), text);
@@ -318,6 +310,7 @@ impl Site {
             uses,
             redeemed_by: Vec::new(),
             cost: create.spec.cost,
+            barred: Vec::new(),
         };
         self.tokens.add(&self.store, name.as_str(), kept).map_err(|error| match error {
             AddError::Exists => {

@@ -6,6 +6,7 @@ use van_model::api::Severity;
 use van_model::status::SiteRef;
 use van_net::{Admission, JoinRefusal, JoinRequest, Joined, Pin};
 use van_pki::{CertificateDer, PeerIdentity, Voucher};
+use van_store::StoreError;
 
 use crate::peers::PinnedPeer;
 use crate::site::Site;
@@ -20,12 +21,16 @@ impl Site {
         joiner: &PeerIdentity,
         request: &JoinRequest,
     ) -> Result<Admission, JoinRefusal> {
-        let revoked = self.peers.get(&joiner.id).is_some_and(|p| p.revoked);
-        if revoked || joiner.id == self.own_id() || !self.peers.bundle_admits(&joiner.authority) {
+        if joiner.id == self.own_id() {
             return Err(JoinRefusal::Refused);
         }
+        if !self.peers.bundle_admits(&joiner.authority) {
+            return Err(JoinRefusal::NotOfTheBundle);
+        }
+        let _trust = self.trust.lock();
+        let revoked = self.peers.get(&joiner.id).is_some_and(|p| p.revoked);
         let by = SiteRef { id: joiner.id, name: request.name.clone() };
-        let unavailable = |e: van_store::StoreError| {
+        let unavailable = |e: StoreError| {
             error!(error = %e, "a newcomer can't be admitted");
             JoinRefusal::Unavailable
         };
@@ -33,7 +38,7 @@ impl Site {
             .tokens
             .redeem(&self.store, &request.secret, &by)
             .map_err(unavailable)?
-            .ok_or(JoinRefusal::Refused)?;
+            .ok_or(if revoked { JoinRefusal::Revoked } else { JoinRefusal::Refused })?;
         let mut pin = PinnedPeer::new(request.name.clone(), &joiner.authority, request.ephemeral);
         self.peers
             .change(&self.store, |pins| {
@@ -48,9 +53,26 @@ impl Site {
             format!("token/{token}"),
             format!("site {} ({}) redeemed token {token}", request.name, joiner.id.short()),
         );
+        if revoked {
+            let text = format!("site {} ({}) is trusted again", request.name, joiner.id.short());
+            self.event(Severity::Warning, "PeerTrustedAgain", format!("site/{}", joiner.id), text);
+        }
         self.mailbox.ring();
         let voucher = Voucher::issue(&self.own.authority, joiner.id);
         Ok(Admission { voucher, name: self.name() })
+    }
+
+    /// Ends the trust in a peer for good: only a token that is made later admits it again. Returns
+    /// its name.
+    pub(crate) fn revoke(&self, peer: SiteId) -> Result<String, StoreError> {
+        let _trust = self.trust.lock();
+        self.tokens.bar(&self.store, peer)?;
+        let name = self.peers.change(&self.store, |pins| {
+            let pin = pins.get_mut(&peer)?;
+            pin.revoked = true;
+            Some(pin.name.clone())
+        })?;
+        Ok(name.unwrap_or_default())
     }
 
     /// The peer that a user means: by id, a prefix of it, or name.

@@ -83,6 +83,8 @@ pub struct Site {
     pub(crate) environment: Environment,
     pub(crate) loaded: Mutex<Loaded>,
     pub(crate) running: Mutex<Running>,
+    /// Held over a whole redemption and a whole revocation: neither may come into the other.
+    pub(crate) trust: Mutex<()>,
     /// Held while wanted state is changed, so that changes come one after the other.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Rises with each start, so that records of this run are newer than those before.
@@ -165,6 +167,7 @@ impl Site {
             environment,
             loaded: Mutex::new(loaded),
             running: Mutex::default(),
+            trust: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             epoch,
             kept_epoch,

@@ -29,6 +29,10 @@ pub(crate) struct IssuedToken {
     pub(crate) redeemed_by: Vec<SiteRef>,
     #[serde(default)]
     pub(crate) cost: Option<van_model::Cost>,
+    /// Sites that were revoked when this token was there already: it never admits them. Kept here,
+    /// not told from two times, since the clock may have been set between.
+    #[serde(default)]
+    pub(crate) barred: Vec<SiteId>,
 }
 
 impl IssuedToken {
@@ -39,7 +43,8 @@ impl IssuedToken {
     /// Whether it admits this site: a first time while there are uses left, again until it expires.
     fn admits(&self, id: &SiteId, now: Timestamp) -> bool {
         let has_room = self.redeemed_by.len() < self.uses as usize;
-        now < self.expires && (has_room || self.was_redeemed_by(id))
+        let open = now < self.expires && !self.barred.contains(id);
+        open && (has_room || self.was_redeemed_by(id))
     }
 }
 
@@ -125,6 +130,19 @@ impl TokenBook {
         Ok(Some(name))
     }
 
+    /// Makes all present tokens refuse a site for good, whether or not it redeemed one.
+    pub(crate) fn bar(&self, store: &Store, site: SiteId) -> Result<(), StoreError> {
+        if self.0.lock().values().all(|token| token.barred.contains(&site)) {
+            return Ok(());
+        }
+        self.change(store, |issued| {
+            for token in issued.values_mut().filter(|token| !token.barred.contains(&site)) {
+                token.barred.push(site);
+            }
+            Ok(())
+        })
+    }
+
     /// Drops expired tokens.
     pub(crate) fn drop_expired(&self, store: &Store) -> Result<(), StoreError> {
         let now = clock::now();
@@ -165,6 +183,7 @@ mod tests {
             uses,
             redeemed_by: vec![],
             cost: None,
+            barred: vec![],
         }
     }
 
@@ -209,6 +228,27 @@ mod tests {
         book.remove(&store, "t").unwrap();
         book.add(&store, "old", old).unwrap();
         assert_eq!(book.redeem(&store, &secret, &site(1)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_revoked_site_is_admitted_by_later_tokens_only() {
+        let store = Store::in_memory();
+        let book = TokenBook::load(&store).unwrap();
+        let [redeemed, unused, fresh] = std::array::from_fn(|_| Secret::generate());
+        // The clock said otherwise when it was made: what counts is that it was there.
+        let ahead = Timestamp::from_second(4_000_000_000).unwrap();
+        book.add(&store, "redeemed", IssuedToken { created: ahead, ..token(&redeemed, 5, 60) })
+            .unwrap();
+        book.add(&store, "unused", token(&unused, 5, 60)).unwrap();
+        assert!(book.redeem(&store, &redeemed, &site(1)).unwrap().is_some());
+        book.bar(&store, site(1).id).unwrap();
+        let book = TokenBook::load(&store).unwrap();
+        for old in [&redeemed, &unused] {
+            assert_eq!(book.redeem(&store, old, &site(1)).unwrap(), None);
+            assert!(book.redeem(&store, old, &site(2)).unwrap().is_some(), "others are admitted");
+        }
+        book.add(&store, "fresh", token(&fresh, 1, 60)).unwrap();
+        assert_eq!(book.redeem(&store, &fresh, &site(1)).unwrap().as_deref(), Some("fresh"));
     }
 
     #[test]

@@ -266,7 +266,11 @@ impl Site {
             .map(|(id, pin)| {
                 let connected = !self.links.to(&id).is_empty();
                 let lasting = if pin.revoked {
-                    ready(false, "Revoked", "it is refused for ever")
+                    ready(
+                        false,
+                        "Revoked",
+                        "it is refused until it redeems a token that was made since",
+                    )
                 } else if connected {
                     ready(true, "Connected", "")
                 } else {
