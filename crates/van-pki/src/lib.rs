@@ -56,4 +56,4 @@ pub use tls::{
     session_server_config,
 };
 pub use token::{Token, TokenError};
-pub use voucher::Voucher;
+pub use voucher::{Voucher, VoucherKind};

@@ -3,18 +3,19 @@
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use van_model::SiteId;
-use van_pki::{Authority, CertificateDer, Voucher};
+use van_pki::{Authority, CertificateDer, Voucher, VoucherKind};
 
-use crate::record::{Record, RecordError};
+use crate::record::{Head, Record, RecordError};
+use crate::signatures::{RealSignatures, Signatures};
 
 /// What a record's signature is made over, beside the record.
 const CONTEXT: &str = "van record 1";
 
 /// The most bytes of a signed record.
-const MAX_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_BYTES: usize = 256 * 1024;
 
 /// The most vouchers that come with a record.
-const MAX_VOUCHERS: usize = 16;
+pub(crate) const MAX_VOUCHERS: usize = 16;
 
 /// A record, its origin's authority, and the vouchers that make it a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +24,10 @@ pub struct SignedRecord {
     pub record: Record,
     /// The origin's authority certificate; its key's hash is the origin's id.
     pub authority: CertificateDer<'static>,
-    /// The origin's id signed by sites whose tokens admitted it.
+    /// The origin's id signed by sites that admitted or pin it.
     pub vouchers: Vec<Voucher>,
     /// As sent, so that it can be passed on unchanged.
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
 }
 
 #[derive(Encode, Decode)]
@@ -43,7 +44,34 @@ struct Wire {
 }
 
 #[derive(Encode, Decode)]
-struct WireVoucher(#[n(0)] ByteVec, #[n(1)] ByteVec);
+struct WireVoucher(#[n(0)] ByteVec, #[n(1)] ByteVec, #[n(2)] Option<u8>);
+
+/// The number of a voucher's kind where it is no admission.
+const PEER: u8 = 1;
+
+impl WireVoucher {
+    fn of(voucher: &Voucher) -> Self {
+        let kind = match voucher.kind {
+            VoucherKind::Admission => None,
+            VoucherKind::Peer => Some(PEER),
+        };
+        Self(voucher.signer.as_bytes().to_vec().into(), voucher.signature.clone().into(), kind)
+    }
+
+    /// Reads a voucher; one of a later version's kind is passed over.
+    fn read(self, subject: SiteId) -> Result<Option<Voucher>, RecordError> {
+        let Self(signer, signature, kind) = self;
+        let signer = <[u8; SiteId::BYTES]>::try_from(signer.as_slice())
+            .map_err(|_| RecordError::Malformed("a voucher's signer is not 20 bytes"))?;
+        let signer = SiteId::from_bytes(signer);
+        let kind = match kind {
+            None | Some(0) => VoucherKind::Admission,
+            Some(PEER) => VoucherKind::Peer,
+            Some(_) => return Ok(None),
+        };
+        Ok(Some(Voucher { subject, signer, kind, signature: signature.into() }))
+    }
+}
 
 impl SignedRecord {
     /// Signs a record with its site's authority.
@@ -53,47 +81,52 @@ impl SignedRecord {
             signature: authority.sign(CONTEXT, &body).into(),
             record: body.into(),
             authority: authority.certificate().to_vec().into(),
-            vouchers: vouchers
-                .iter()
-                .map(|v| {
-                    WireVoucher(v.signer.as_bytes().to_vec().into(), v.signature.clone().into())
-                })
-                .collect(),
+            vouchers: vouchers.iter().map(WireVoucher::of).collect(),
         };
         let bytes = minicbor::to_vec(&wire).expect("writing to a vector can't fail");
-        Self { record, authority: authority.certificate().clone(), vouchers, bytes }
+        Self { record, authority: authority.certificate().clone(), vouchers, bytes: bytes.into() }
     }
 
     /// Reads a record and checks its signature against the authority that it names.
     ///
     /// Whether that site is a member is another question, which its vouchers answer.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        if bytes.len() > MAX_BYTES {
-            return Err(RecordError::TooMuch("more than 256 KiB"));
-        }
-        let wire: Wire = minicbor::decode(bytes)
-            .map_err(|_| RecordError::Malformed("not the map that is due"))?;
+        Self::check(bytes, &RealSignatures, None)
+    }
+
+    /// Like [`SignedRecord::decode`]; `known` is an authority that is known to be the origin's.
+    pub(crate) fn check(
+        bytes: &[u8],
+        signatures: &dyn Signatures,
+        known: Option<&CertificateDer<'static>>,
+    ) -> Result<Self, RecordError> {
+        let wire = Self::wire(bytes)?;
         if wire.vouchers.len() > MAX_VOUCHERS {
             return Err(RecordError::TooMuch("more than 16 vouchers"));
         }
         let record = Record::decode(&wire.record)?;
         let authority = CertificateDer::from(Vec::from(wire.authority));
-        let signed = van_pki::site_id(&authority) == Ok(record.origin)
-            && van_pki::verify(&authority, CONTEXT, &wire.record, &wire.signature).is_ok();
-        if !signed {
+        let is_origins = known.is_some_and(|k| *k == authority)
+            || signatures.site_id(&authority) == Some(record.origin);
+        if !is_origins || !signatures.verify(&authority, CONTEXT, &wire.record, &wire.signature) {
             return Err(RecordError::Signature);
         }
-        let vouchers = wire.vouchers.into_iter().map(|WireVoucher(signer, signature)| {
-            let signer = <[u8; SiteId::BYTES]>::try_from(signer.as_slice())
-                .map_err(|_| RecordError::Malformed("a voucher's signer is not 20 bytes"))?;
-            Ok(Voucher {
-                subject: record.origin,
-                signer: SiteId::from_bytes(signer),
-                signature: signature.into(),
-            })
-        });
-        let vouchers = vouchers.collect::<Result<_, RecordError>>()?;
-        Ok(Self { record, authority, vouchers, bytes: bytes.to_vec() })
+        let vouchers = wire.vouchers.into_iter().map(|voucher| voucher.read(record.origin));
+        let vouchers = vouchers.collect::<Result<Vec<_>, RecordError>>()?;
+        let vouchers = vouchers.into_iter().flatten().collect();
+        Ok(Self { record, authority, vouchers, bytes: bytes.into() })
+    }
+
+    /// Reads who says a record and how new it is, and checks nothing else.
+    pub(crate) fn head(bytes: &[u8]) -> Result<Head, RecordError> {
+        Head::decode(&Self::wire(bytes)?.record)
+    }
+
+    fn wire(bytes: &[u8]) -> Result<Wire, RecordError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(RecordError::TooMuch("more than 256 KiB"));
+        }
+        minicbor::decode(bytes).map_err(|_| RecordError::Malformed("not the map that is due"))
     }
 
     /// The bytes to send.
@@ -133,7 +166,10 @@ mod tests {
                 service_port: None,
                 target_port: Some(5432),
                 targets: 1,
+                groups: vec![],
             }],
+            labels: [("zone".into(), "a".into())].into(),
+            revoked: vec![(other.id(), 1)],
         };
         let voucher = Voucher::issue(&other, authority.id());
         let signed = SignedRecord::sign(record, &authority, vec![voucher]);

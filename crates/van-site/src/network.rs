@@ -271,8 +271,11 @@ impl Site {
                     service_port: offer.service_port,
                     target_port: offer.target_port,
                     targets: offer.targets,
+                    groups: Vec::new(),
                 })
                 .collect(),
+            labels: BTreeMap::new(),
+            revoked: Vec::new(),
         }
     }
 

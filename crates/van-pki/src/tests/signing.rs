@@ -1,7 +1,7 @@
 //! Signatures and vouchers.
 
 use super::{NOW, at};
-use crate::{Authority, PkiError, Voucher, verify};
+use crate::{Authority, PkiError, Voucher, VoucherKind, verify};
 
 #[test]
 fn a_signature_counts_for_one_message_one_context_and_one_signer() {
@@ -49,6 +49,30 @@ fn a_voucher_stands_for_one_subject_and_one_signer() {
     let signature = signer.sign("record", subject.id().as_bytes());
     let borrowed = Voucher { signature, ..voucher };
     assert_eq!(borrowed.verify(signer.certificate()), Err(PkiError::Signature));
+}
+
+#[test]
+fn one_kind_of_voucher_is_not_the_other() {
+    let make = || Authority::generate(at(NOW)).unwrap();
+    let (signer, subject) = (make(), make());
+    let admission = Voucher::issue(&signer, subject.id());
+    let peer = Voucher::issue_peer(&signer, subject.id());
+    assert_eq!((admission.kind, peer.kind), (VoucherKind::Admission, VoucherKind::Peer));
+    assert_eq!(peer.verify(signer.certificate()), Ok(()));
+    for (voucher, kind) in [(admission, VoucherKind::Peer), (peer, VoucherKind::Admission)] {
+        let turned = Voucher { kind, ..voucher };
+        assert_eq!(turned.verify(signer.certificate()), Err(PkiError::Signature));
+    }
+}
+
+#[test]
+fn a_voucher_stored_before_there_were_kinds_is_an_admission() {
+    let signer = Authority::generate(at(NOW)).unwrap();
+    let voucher = Voucher::issue(&signer, signer.id());
+    let text = serde_json::to_string(&voucher).unwrap();
+    let old = text.replace(r#""kind":"admission","#, "");
+    assert_ne!(old, text);
+    assert_eq!(serde_json::from_str::<Voucher>(&old).unwrap(), voucher);
 }
 
 #[test]

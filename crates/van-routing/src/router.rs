@@ -1,0 +1,286 @@
+//! The router: a state machine over links, records and time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use van_model::{Mode, SiteId};
+use van_pki::{Authority, Voucher};
+
+use crate::about::{About, Trust};
+use crate::adjacency::{Adjacency, Due};
+use crate::database::{Database, Limits};
+use crate::event::RouterEvent;
+use crate::event_queue::EventQueue;
+use crate::origin::Origin;
+use crate::rate::Rate;
+use crate::revocations::Revocations;
+use crate::router_id::{LinkId, RouterId};
+use crate::routes::Routes;
+use crate::services::ServiceIndex;
+use crate::signatures::{RealSignatures, Signatures};
+
+mod publish;
+mod receive;
+mod records;
+mod sweep;
+
+/// The time between two sweeps of what is too old.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// What a router is made of.
+pub struct RouterConfig {
+    /// This router.
+    pub me: RouterId,
+    /// Its site's authority, with which its records are signed.
+    pub authority: Arc<Authority>,
+    /// The epoch of this start: higher than that of the last one, and stored.
+    pub epoch: u32,
+    /// How much it holds.
+    pub limits: Limits,
+    /// Who checks signatures.
+    pub signatures: Arc<dyn Signatures>,
+}
+
+impl RouterConfig {
+    /// A router of replica 0 with the usual limits.
+    pub fn new(authority: Arc<Authority>, epoch: u32) -> Self {
+        Self {
+            me: authority.id().into(),
+            authority,
+            epoch,
+            limits: Limits::default(),
+            signatures: Arc::new(RealSignatures),
+        }
+    }
+}
+
+/// What is to be worked out anew.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    pub(crate) membership: bool,
+    pub(crate) paths: bool,
+    pub(crate) snapshot: bool,
+}
+
+/// How much a router holds at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Records, its own among them.
+    pub records: usize,
+    /// Bytes of signed records.
+    pub bytes: usize,
+    /// Records that some neighbour has not acknowledged, over all links.
+    pub unacknowledged: usize,
+}
+
+/// One router of the network; every input takes the time, and outputs are taken afterwards.
+pub struct Router {
+    pub(crate) me: RouterId,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) signatures: Arc<dyn Signatures>,
+    pub(crate) limits: Limits,
+    pub(crate) about: Option<About>,
+    pub(crate) trust: Trust,
+    pub(crate) origin: Origin,
+    pub(crate) links: BTreeMap<LinkId, Adjacency>,
+    pub(crate) database: Database,
+    pub(crate) members: BTreeSet<SiteId>,
+    pub(crate) revocations: Revocations,
+    /// Vouchers that neighbours sent, by signer.
+    pub(crate) held: BTreeMap<SiteId, Voucher>,
+    /// Vouchers that neighbours were sent, by subject.
+    pub(crate) issued: BTreeMap<SiteId, Voucher>,
+    /// Sites that came up and may turn out to be no members.
+    pub(crate) foreign: Vec<RouterEvent>,
+    /// Records that no neighbour was told of yet, each with the link that brought it.
+    pub(crate) unflooded: BTreeMap<RouterId, Option<LinkId>>,
+    pub(crate) changed: Changed,
+    /// Whether waiting records were dropped that may be wanted once there are more members.
+    pub(crate) lost: bool,
+    pub(crate) arrivals: BTreeMap<SiteId, Rate>,
+    pub(crate) digest_number: u64,
+    pub(crate) next_snapshot: Instant,
+    pub(crate) next_sweep: Instant,
+    pub(crate) index: ServiceIndex,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) same_names: BTreeSet<(SiteId, SiteId)>,
+    pub(crate) outbox: Vec<(LinkId, Arc<[u8]>)>,
+    pub(crate) events: EventQueue,
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("me", &self.me.to_string())
+            .field("links", &self.links.len())
+            .field("held", &self.held())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Router {
+    /// Makes a router without links; it says nothing before it is told what to say
+    /// ([`Router::set_about`]).
+    pub fn new(now: Instant, config: RouterConfig) -> Self {
+        let RouterConfig { me, authority, epoch, limits, signatures } = config;
+        Self {
+            me,
+            authority,
+            signatures,
+            limits,
+            about: None,
+            trust: Trust::default(),
+            origin: Origin::new(epoch),
+            links: BTreeMap::new(),
+            database: Database::default(),
+            members: BTreeSet::from([me.site]),
+            revocations: Revocations::default(),
+            held: BTreeMap::new(),
+            issued: BTreeMap::new(),
+            foreign: Vec::new(),
+            unflooded: BTreeMap::new(),
+            changed: Changed::default(),
+            lost: false,
+            arrivals: BTreeMap::new(),
+            digest_number: 0,
+            next_snapshot: now,
+            next_sweep: now + SWEEP,
+            index: ServiceIndex::default(),
+            routes: Arc::new(Routes::empty(me)),
+            same_names: BTreeSet::new(),
+            outbox: Vec::new(),
+            events: EventQueue::default(),
+        }
+    }
+
+    /// Notes that a link to a neighbour is up; a cost of 0 is taken for 1.
+    pub fn link_up(&mut self, now: Instant, link: LinkId, peer: RouterId, cost: u16) {
+        self.links.insert(link, Adjacency::new(now, peer, cost.max(1)));
+        self.links_changed(now);
+    }
+
+    /// Notes that a link's cost is another; flows on it don't notice.
+    pub fn link_cost(&mut self, now: Instant, link: LinkId, cost: u16) {
+        if let Some(adjacency) = self.links.get_mut(&link) {
+            adjacency.cost = cost.max(1);
+            self.links_changed(now);
+        }
+    }
+
+    /// Notes that a link is down.
+    pub fn link_down(&mut self, now: Instant, link: LinkId) {
+        if self.links.remove(&link).is_some() {
+            self.links_changed(now);
+        }
+    }
+
+    /// Notes that what was sent over a link may be lost, because a connection of it ended.
+    pub fn resend(&mut self, now: Instant, link: LinkId) {
+        if let Some(adjacency) = self.links.get_mut(&link) {
+            adjacency.resend(now);
+            self.settle(now);
+        }
+    }
+
+    /// Sets what this site says of itself.
+    pub fn set_about(&mut self, now: Instant, mut about: About) {
+        about.offers.sort_by(|a, b| a.address.cmp(&b.address));
+        about.offers.dedup_by(|a, b| a.address == b.address);
+        self.about = Some(about);
+        self.origin.dirty = true;
+        self.settle(now);
+    }
+
+    /// Sets whom this site trusts; authorities are asked of the bundle anew.
+    pub fn set_trust(&mut self, now: Instant, trust: Trust) {
+        self.trust = trust;
+        for (_, entry) in self.database.iter_mut() {
+            entry.accepted = None;
+        }
+        let pins = &self.trust.pins;
+        self.held.retain(|signer, _| pins.contains_key(signer));
+        self.issued.retain(|subject, _| pins.contains_key(subject));
+        for adjacency in self.links.values_mut() {
+            adjacency.voucher.get_or_insert(Due::at(now));
+        }
+        self.changed.membership = true;
+        self.origin.dirty = true;
+        self.settle(now);
+    }
+
+    /// Does what is due; see [`Router::next_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if now >= self.next_sweep {
+            self.next_sweep = now + SWEEP;
+            self.sweep(now);
+        }
+        self.settle(now);
+    }
+
+    /// Takes the messages to send, in their order on each link.
+    pub fn take_messages(&mut self) -> Vec<(LinkId, Arc<[u8]>)> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Takes what there is to tell.
+    pub fn take_events(&mut self) -> Vec<RouterEvent> {
+        self.events.take()
+    }
+
+    /// When [`Router::handle_timeout`] is to be called next, if nothing comes before.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let links = self.links.values().filter(|a| !self.is_revoked(a.peer.site));
+        let links = links.filter_map(Adjacency::next_timeout).min();
+        let snapshot = self.is_snapshot_due().then_some(self.next_snapshot);
+        let origin = self.about.is_some().then(|| self.origin.due(self.next_sweep));
+        [Some(self.next_sweep), links, snapshot, origin].into_iter().flatten().min()
+    }
+
+    /// The network as it was last worked out.
+    pub fn routes(&self) -> Arc<Routes> {
+        self.routes.clone()
+    }
+
+    /// How much is held.
+    pub fn held(&self) -> Held {
+        Held {
+            records: self.database.len(),
+            bytes: self.database.bytes(),
+            unacknowledged: self.links.values().map(|a| a.pending.len()).sum(),
+        }
+    }
+
+    pub(crate) fn is_own_mode_edge(&self) -> bool {
+        self.about.as_ref().is_some_and(|about| about.mode == Mode::Edge)
+    }
+
+    pub(crate) fn is_edge(&self, router: RouterId) -> bool {
+        let entry = self.database.entry(router);
+        entry.is_some_and(|entry| entry.signed.record.mode == Mode::Edge)
+    }
+
+    fn links_changed(&mut self, now: Instant) {
+        self.origin.dirty = true;
+        self.changed.paths = true;
+        self.settle(now);
+    }
+
+    fn is_snapshot_due(&self) -> bool {
+        self.changed.paths || self.changed.snapshot
+    }
+
+    /// Draws all conclusions from what was just taken.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        if std::mem::take(&mut self.changed.membership) {
+            self.settle_membership(now);
+        }
+        self.settle_origin(now);
+        self.settle_flood(now);
+        if self.is_snapshot_due() && now >= self.next_snapshot {
+            self.publish(now);
+        }
+        self.flush(now);
+    }
+}

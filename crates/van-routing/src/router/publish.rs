@@ -1,0 +1,117 @@
+//! Working out where everything is, and what that changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use van_model::{Mode, SiteId};
+
+use super::Router;
+use crate::event::RouterEvent;
+use crate::router_id::RouterId;
+use crate::routes::{Node, Path, Routes};
+use crate::spf::{Reach, Vertex, keep_mutual, shortest};
+
+/// The least time between two snapshots.
+const PAUSE: Duration = Duration::from_millis(10);
+
+impl Router {
+    /// Publishes a new snapshot; paths are worked out only where links changed.
+    pub(super) fn publish(&mut self, now: Instant) {
+        self.next_snapshot = now + PAUSE;
+        self.changed.snapshot = false;
+        let old = self.routes.clone();
+        let mut paths = if std::mem::take(&mut self.changed.paths) {
+            self.paths()
+        } else {
+            let known = old.routers.iter();
+            known.filter_map(|(r, node)| Some((*r, node.path.clone()?))).collect()
+        };
+        let mut routers = BTreeMap::new();
+        for (router, entry) in self.database.iter_mut().filter(|(_, entry)| entry.member) {
+            let path = paths.remove(router);
+            entry.unreachable = match path {
+                Some(_) => None,
+                None => entry.unreachable.or(Some(now)),
+            };
+            routers.insert(*router, Node { record: entry.signed.clone(), path });
+        }
+        let reached = routers.iter().filter(|(_, node)| node.path.is_some());
+        let records = reached.map(|(router, node)| (*router, node.record.clone())).collect();
+        for (address, text) in self.index.update(records) {
+            self.events.push(now, RouterEvent::ServiceConflict { address, text });
+        }
+        let services = self.index.services().clone();
+        let version = old.version + 1;
+        self.routes = Arc::new(Routes { version, me: self.me, routers, services });
+        self.tell_sites(now, &old);
+    }
+
+    /// The least-cost paths over what members say of their links, and this router's own links.
+    fn paths(&self) -> BTreeMap<RouterId, Path> {
+        let members = self.database.iter().filter(|(_, entry)| entry.member);
+        let ids: Vec<RouterId> = members.clone().map(|(router, _)| *router).collect();
+        let index = |router: &RouterId| ids.binary_search(router).ok();
+        let Some(me) = index(&self.me) else { return BTreeMap::new() };
+        let vertex = |(_, entry): (&RouterId, &crate::database::Entry)| {
+            let record = &entry.signed.record;
+            let links = record.neighbours.iter().filter_map(|link| {
+                let other = RouterId { site: link.site, replica: link.replica };
+                Some((index(&other)?, u32::from(link.cost)))
+            });
+            Vertex { edge: record.mode == Mode::Edge, links: links.collect() }
+        };
+        let mut graph: Vec<Vertex> = members.map(vertex).collect();
+        // This router's links count as they are, not as its last record says.
+        let own = self.own_links();
+        let own = own.iter().filter_map(|(peer, cost)| Some((index(peer)?, u32::from(*cost))));
+        graph[me].links = own.collect();
+        keep_mutual(&mut graph);
+        let found = shortest(&graph, me);
+        let paths = ids.iter().zip(found).filter_map(|(router, reach)| {
+            let Reach { cost, hops, next, previous } = reach?;
+            let next = next.into_iter().map(|i| ids[i]).collect();
+            let hops = u8::try_from(hops).unwrap_or(u8::MAX);
+            Some((*router, Path { cost, hops, next, previous: ids[previous] }))
+        });
+        let mut paths: BTreeMap<_, _> = paths.collect();
+        let here = Path { cost: 0, hops: 0, next: Vec::new(), previous: self.me };
+        paths.insert(self.me, here);
+        paths
+    }
+
+    /// Tells which sites came and went, and which have the name of another.
+    fn tell_sites(&mut self, now: Instant, old: &Routes) {
+        let sites = |routes: &Routes| -> BTreeMap<SiteId, Arc<crate::SignedRecord>> {
+            let reached = routes.routers.iter().filter(|(_, node)| node.path.is_some());
+            reached.map(|(router, node)| (router.site, node.record.clone())).collect()
+        };
+        let (before, after) = (sites(old), sites(&self.routes));
+        let name = |signed: &crate::SignedRecord| signed.record.name.clone();
+        for (site, signed) in before.iter().filter(|(site, _)| !after.contains_key(site)) {
+            let name = name(signed);
+            self.events.push(now, RouterEvent::SiteLeft { site: *site, name });
+        }
+        for (site, signed) in after.iter().filter(|(site, _)| !before.contains_key(site)) {
+            if *site != self.me.site {
+                let name = name(signed);
+                self.events.push(now, RouterEvent::SiteAppeared { site: *site, name });
+            }
+        }
+        let mut named: BTreeMap<&str, SiteId> = BTreeMap::new();
+        let mut same = BTreeSet::new();
+        for (site, signed) in &after {
+            let name = signed.record.name.as_str();
+            let Some(first) = named.get(name) else {
+                named.insert(name, *site);
+                continue;
+            };
+            same.insert((*first, *site));
+            if !self.same_names.contains(&(*first, *site)) {
+                let (name, sites) = (name.to_owned(), [*first, *site]);
+                self.events.push(now, RouterEvent::SameName { name, sites });
+            }
+        }
+        self.same_names = same;
+    }
+}

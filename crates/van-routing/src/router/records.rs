@@ -1,0 +1,188 @@
+//! Records as they come, each looked at as little as it deserves.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use van_pki::VoucherKind;
+
+use super::Router;
+use super::sweep::MAX_AGE;
+use crate::adjacency::Due;
+use crate::database::Entry;
+use crate::event::RouterEvent;
+use crate::rate::Rate;
+use crate::record::{Head, RecordError};
+use crate::router_id::{LinkId, RouterId};
+use crate::signed::SignedRecord;
+use crate::version::{MAX_EPOCH, Version};
+
+/// Records of one site that are taken in one go, and the time for each of the next.
+const ARRIVALS: (u32, Duration) = (10, Duration::from_millis(100));
+
+/// A record as it came.
+struct Arrival<'a> {
+    link: LinkId,
+    from: RouterId,
+    age: Duration,
+    bytes: &'a [u8],
+    router: RouterId,
+    version: Version,
+}
+
+impl Router {
+    /// Takes a record: what is not newer costs no signature check, what comes too fast is left to
+    /// be sent again.
+    pub(super) fn take_record(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        from: RouterId,
+        age: u32,
+        bytes: &[u8],
+    ) {
+        let Head { router, epoch, counter } = match SignedRecord::head(bytes) {
+            Ok(head) => head,
+            Err(error) => return self.refuse(now, from, None, error),
+        };
+        if epoch > MAX_EPOCH {
+            return self.refuse(now, from, Some(router), RecordError::Epoch);
+        }
+        let version = Version::of((epoch, counter), bytes);
+        let age = Duration::from_secs(u64::from(age));
+        let arrival = Arrival { link, from, age, bytes, router, version };
+        let Some(adjacency) = self.links.get_mut(&link) else { return };
+        let known = self.database.entry(router).map(|entry| (entry.version, entry.member));
+        match known {
+            Some((known, _)) if known == version => {
+                adjacency.pending.remove(&router);
+            }
+            Some((known, member)) if known > version => {
+                if member {
+                    adjacency.pend_once(now, router);
+                }
+            }
+            _ if router == self.me => self.take_own(now, &arrival),
+            _ if age >= MAX_AGE => {}
+            _ if self.is_revoked(router.site) => self.lost = true,
+            _ => {
+                if !self.take_newer(now, &arrival) {
+                    return;
+                }
+            }
+        }
+        if let Some(adjacency) = self.links.get_mut(&link) {
+            adjacency.acks.push((router, version));
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        now: Instant,
+        from: RouterId,
+        origin: Option<RouterId>,
+        error: RecordError,
+    ) {
+        self.events.push(now, RouterEvent::BadRecord { from, origin, error });
+    }
+
+    /// Meets a record of this router that it did not make: a restored state or a fail-over.
+    ///
+    /// It goes on at the next epoch; at the last one there is, with the counter behind that record's.
+    fn take_own(&mut self, now: Instant, arrival: &Arrival<'_>) {
+        let own = self.authority.certificate();
+        let checked = SignedRecord::check(arrival.bytes, &*self.signatures, Some(own));
+        if let Err(error) = checked {
+            return self.refuse(now, arrival.from, Some(arrival.router), error);
+        }
+        let Version { epoch: met, counter, .. } = arrival.version;
+        if Some(arrival.version) <= self.version_of(self.me) {
+            return;
+        }
+        if met < MAX_EPOCH {
+            (self.origin.epoch, self.origin.counter) = (met + 1, 0);
+        } else {
+            (self.origin.epoch, self.origin.counter) = (met, counter);
+        }
+        self.origin.forced = true;
+        self.events.push(now, RouterEvent::NewEpoch { epoch: self.origin.epoch, met });
+    }
+
+    /// Takes a record that is newer than what is known; false where it is to be sent again later.
+    fn take_newer(&mut self, now: Instant, arrival: &Arrival<'_>) -> bool {
+        let Arrival { link, from, age, bytes, router, version } = *arrival;
+        let is_member = self.members.contains(&router.site);
+        let rate = self.arrivals.entry(router.site);
+        let rate = rate.or_insert_with(|| Rate::new(now, ARRIVALS.0, ARRIVALS.1));
+        if !rate.take(now) {
+            self.events.push(now, RouterEvent::Flood { origin: router.site, from });
+            return false;
+        }
+        if !is_member {
+            let adjacency = self.links.get_mut(&link);
+            if !adjacency.is_some_and(|adjacency| adjacency.strangers.take(now)) {
+                self.events.push(now, RouterEvent::Flood { origin: from.site, from });
+                return false;
+            }
+        }
+        if !self.database.has_room(router, bytes.len(), &self.limits) {
+            self.events.push(now, RouterEvent::DatabaseFull { refused: router });
+            return true;
+        }
+        let known = self.database.of_site(router.site).next();
+        let known = known.map(|entry| &entry.signed.authority);
+        match SignedRecord::check(bytes, &*self.signatures, known) {
+            Ok(signed) => self.store(now, link, age, version, router, signed),
+            Err(error) => self.refuse(now, from, Some(router), error),
+        }
+        true
+    }
+
+    fn store(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        age: Duration,
+        version: Version,
+        router: RouterId,
+        signed: SignedRecord,
+    ) {
+        let old = self.database.entry(router).map(|entry| entry.signed.clone());
+        let record = &signed.record;
+        if let Some(old) = &old {
+            let of_old = old.vouchers.iter().filter(|v| v.kind == VoucherKind::Admission);
+            for voucher in of_old.filter(|v| !signed.vouchers.contains(v)) {
+                self.revocations.remember(voucher);
+            }
+        }
+        let is_member = self.members.contains(&router.site);
+        if !is_member && old.is_none() {
+            let event = RouterEvent::ForeignSite { site: router.site, name: record.name.clone() };
+            self.foreign.push(event);
+        }
+        let same = |same: fn(&SignedRecord, &SignedRecord) -> bool| {
+            old.as_ref().is_some_and(|old| same(old, &signed))
+        };
+        let same_trust = same(|a, b| {
+            a.vouchers == b.vouchers
+                && a.record.revoked == b.record.revoked
+                && a.authority == b.authority
+        });
+        let same_links = same(|a, b| {
+            a.record.neighbours == b.record.neighbours && a.record.mode == b.record.mode
+        });
+        self.changed.membership |= !same_trust || (is_member && old.is_none());
+        self.changed.paths |= !same_links && is_member;
+        self.changed.snapshot |= is_member;
+        let entry = Entry::new(now, Arc::new(signed), version, age, Some(link));
+        self.database.put(router, entry);
+        self.unflooded.insert(router, Some(link));
+        for adjacency in self.links.values_mut().filter(|a| a.peer == router) {
+            if let Some(due) = adjacency.voucher.as_mut().filter(|due| due.tries == 0) {
+                *due = Due::at(now);
+            }
+        }
+        if let Some(adjacency) = self.links.get_mut(&link) {
+            adjacency.pending.remove(&router);
+        }
+    }
+}

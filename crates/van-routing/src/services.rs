@@ -1,0 +1,157 @@
+//! Who offers which address.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use van_model::{Address, Protocol};
+
+use crate::record::{OfferGroup, OfferRecord};
+use crate::router_id::RouterId;
+use crate::signed::SignedRecord;
+
+/// Everything that is offered under one address.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServiceOffers {
+    /// By router.
+    pub offers: BTreeMap<RouterId, RouterOffer>,
+    /// Two offers that don't go together, as a sentence that names both sites.
+    pub conflict: Option<String>,
+}
+
+/// What one router offers under an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouterOffer {
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// The port under which it is to appear, where one was given.
+    pub service_port: Option<u16>,
+    /// The lowest port of its targets.
+    pub target_port: Option<u16>,
+    /// Healthy targets.
+    pub targets: u32,
+    /// Targets by preference; never empty.
+    pub groups: Vec<OfferGroup>,
+}
+
+impl From<&OfferRecord> for RouterOffer {
+    fn from(offer: &OfferRecord) -> Self {
+        let mut groups = offer.groups.clone();
+        if groups.is_empty() {
+            groups.push(OfferGroup { priority: 0, weight: 1, targets: offer.targets });
+        }
+        groups.sort_unstable();
+        Self {
+            protocol: offer.protocol,
+            service_port: offer.service_port,
+            target_port: offer.target_port,
+            targets: offer.targets,
+            groups,
+        }
+    }
+}
+
+/// The index of services, brought up to date by what changed.
+#[derive(Debug, Default)]
+pub(crate) struct ServiceIndex {
+    indexed: BTreeMap<RouterId, Arc<SignedRecord>>,
+    services: Arc<BTreeMap<Address, Arc<ServiceOffers>>>,
+}
+
+impl ServiceIndex {
+    /// Makes the index that of these routers' records; returns the addresses in which a conflict
+    /// is new, each with its sentence.
+    pub(crate) fn update(
+        &mut self,
+        records: BTreeMap<RouterId, Arc<SignedRecord>>,
+    ) -> Vec<(Address, String)> {
+        let same = |old: &SignedRecord, new: &SignedRecord| {
+            old.record.offers == new.record.offers && old.record.name == new.record.name
+        };
+        let mut touched = BTreeSet::new();
+        let mut removed = Vec::new();
+        for (router, old) in &self.indexed {
+            let new = records.get(router);
+            if new.is_some_and(|new| Arc::ptr_eq(old, new) || same(old, new)) {
+                continue;
+            }
+            for offer in &old.record.offers {
+                removed.push((*router, offer.address.clone()));
+                touched.insert(offer.address.clone());
+            }
+        }
+        let mut added: Vec<(RouterId, &OfferRecord)> = Vec::new();
+        for (router, new) in &records {
+            let old = self.indexed.get(router);
+            if old.is_some_and(|old| Arc::ptr_eq(old, new) || same(old, new)) {
+                continue;
+            }
+            for offer in &new.record.offers {
+                added.push((*router, offer));
+                touched.insert(offer.address.clone());
+            }
+        }
+        let mut told = Vec::new();
+        if !touched.is_empty() {
+            let services = Arc::make_mut(&mut self.services);
+            for (router, address) in removed {
+                if let Some(service) = services.get_mut(&address) {
+                    Arc::make_mut(service).offers.remove(&router);
+                }
+            }
+            for (router, offer) in added {
+                let service = services.entry(offer.address.clone()).or_default();
+                Arc::make_mut(service).offers.entry(router).or_insert(offer.into());
+            }
+            for address in touched {
+                let Some(service) = services.get_mut(&address) else { continue };
+                if service.offers.is_empty() {
+                    services.remove(&address);
+                    continue;
+                }
+                let conflict = conflict(&address, &service.offers, &records);
+                if conflict != service.conflict {
+                    told.extend(conflict.clone().map(|text| (address, text)));
+                    Arc::make_mut(service).conflict = conflict;
+                }
+            }
+        }
+        self.indexed = records;
+        told
+    }
+
+    pub(crate) fn services(&self) -> &Arc<BTreeMap<Address, Arc<ServiceOffers>>> {
+        &self.services
+    }
+}
+
+/// Only different protocols, or two different ports that were both given, don't go together.
+fn conflict(
+    address: &Address,
+    offers: &BTreeMap<RouterId, RouterOffer>,
+    records: &BTreeMap<RouterId, Arc<SignedRecord>>,
+) -> Option<String> {
+    let site = |router: &RouterId| match records.get(router) {
+        Some(signed) => format!("site {} ({router})", signed.record.name),
+        None => format!("site {router}"),
+    };
+    let (first, offer) = offers.first_key_value()?;
+    if let Some((other, found)) = offers.iter().find(|(_, o)| o.protocol != offer.protocol) {
+        return Some(format!(
+            "address {address} is offered as {} by {} and as {} by {}: give one of them another \
+             address or the same protocol",
+            offer.protocol,
+            site(first),
+            found.protocol,
+            site(other)
+        ));
+    }
+    let mut ported = offers.iter().filter_map(|(r, o)| Some((r, o.service_port?)));
+    let (first, port) = ported.next()?;
+    let (other, found) = ported.find(|(_, p)| *p != port)?;
+    Some(format!(
+        "address {address} is offered on service port {port} by {} and on {found} by {}: give one \
+         of them another address or the same service port",
+        site(first),
+        site(other)
+    ))
+}
