@@ -31,6 +31,9 @@ const REFUSALS_TOLD: u32 = 50;
 /// Pause after the process ran out of descriptors, so that others close first.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
+/// Time between two lines in the log about one shortage.
+const EXHAUSTED_LOG: Duration = Duration::from_secs(1);
+
 /// One place where links are accepted.
 pub struct Acceptor {
     links: Arc<Links>,
@@ -88,6 +91,7 @@ impl Acceptor {
 
     /// Accepts until cancelled.
     pub async fn run(self: Arc<Self>, listener: TcpListener, tasks: Tasks) {
+        let mut told = None;
         loop {
             let Ok(permit) = self.handshakes.clone().acquire_owned().await else { return };
             match listener.accept().await {
@@ -99,7 +103,9 @@ impl Acceptor {
                     });
                 }
                 Err(error) => {
-                    warn!(%error, "accepting links pauses");
+                    if is_due(&mut told, Instant::now()) {
+                        warn!(%error, "accepting links pauses");
+                    }
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 }
             }
@@ -183,6 +189,15 @@ impl Acceptor {
     }
 }
 
+/// Whether it is time to tell of a shortage again; `true` marks that.
+fn is_due(told: &mut Option<Instant>, now: Instant) -> bool {
+    let due = told.is_none_or(|at| now.saturating_duration_since(at) >= EXHAUSTED_LOG);
+    if due {
+        *told = Some(now);
+    }
+    due
+}
+
 /// One handshake of a source, counted until it is dropped.
 struct Slot {
     acceptor: Arc<Acceptor>,
@@ -211,5 +226,17 @@ impl Drop for Slot {
                 sources.remove(&self.source);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_told_once_a_second() {
+        let (mut told, start) = (None, Instant::now());
+        let mut tells = |ms: u64| is_due(&mut told, start + Duration::from_millis(ms));
+        assert_eq!((0..30).filter(|pause| tells(pause * 100)).count(), 3);
     }
 }

@@ -10,6 +10,12 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// A link that was up for this long starts anew when it ends.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// The longest wait after one that was up for less: it can be reached, but does not stay.
+const UNSTEADY: Duration = Duration::from_secs(1);
+
 /// Doubling waits from 100 ms to 30 s, each between half and all of its length.
 #[derive(Debug)]
 pub(crate) struct Backoff(Duration);
@@ -28,9 +34,9 @@ impl Backoff {
         full.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 
-    /// Starts anew after a success.
-    pub(crate) fn reset(&mut self) {
-        self.0 = FIRST;
+    /// Takes note of a success that lasted so long.
+    pub(crate) fn was_up(&mut self, lasted: Duration) {
+        self.0 = if lasted >= STEADY { FIRST } else { self.0.min(UNSTEADY) };
     }
 }
 
@@ -44,7 +50,20 @@ mod tests {
         let waits: Vec<_> = (0..12).map(|_| backoff.next()).collect();
         assert!(waits[0] <= FIRST && waits[0] >= FIRST / 2);
         assert!(waits[11] <= LONGEST && waits[11] >= LONGEST / 2);
-        backoff.reset();
+        backoff.was_up(STEADY);
         assert!(backoff.next() <= FIRST);
+    }
+
+    #[test]
+    fn what_comes_up_and_ends_at_once_waits_longer_each_time() {
+        let mut backoff = Backoff::default();
+        let blink = Duration::from_millis(20);
+        let mut cycle = || {
+            backoff.was_up(blink);
+            backoff.next()
+        };
+        let waits: Vec<_> = (0..12).map(|_| cycle()).collect();
+        assert!(waits[0] <= FIRST && waits[3] >= FIRST * 4);
+        assert!(waits[11] >= UNSTEADY / 2 && waits[11] <= UNSTEADY);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, DnsName, ServerName};
@@ -96,6 +96,12 @@ pub struct Dialler {
     tasks: Tasks,
 }
 
+/// A link's present incarnation, once it is up.
+struct Up {
+    link: Arc<Link>,
+    since: Instant,
+}
+
 /// Why an attempt ended.
 #[derive(Debug)]
 enum Failure {
@@ -159,13 +165,14 @@ impl Dialler {
             self.number.store(rand::random(), Ordering::Relaxed);
             let scope = self.tasks.child();
             let _ends_with_it = scope.guard();
-            let up: watch::Sender<Option<Arc<Link>>> = watch::Sender::new(None);
+            let up: watch::Sender<Option<Up>> = watch::Sender::new(None);
             let (dialler, tell, inner) = (self.clone(), up.clone(), scope.clone());
             scope.spawn("link up", async move { dialler.when_up(tell, inner).await });
             let outcome = self.incarnation(&scope, &up).await;
-            was_up = up.borrow().is_some();
-            if was_up {
-                backoff.reset();
+            let lasted = up.borrow().as_ref().map(|up| up.since.elapsed());
+            was_up = lasted.is_some();
+            if let Some(lasted) = lasted {
+                backoff.was_up(lasted);
             }
             let wait = self.tell(&outcome).unwrap_or_else(|| backoff.next());
             debug!(van.link = %self.spec.name, ?wait, "next attempt");
@@ -177,19 +184,23 @@ impl Dialler {
     async fn incarnation(
         self: &Arc<Self>,
         scope: &Tasks,
-        up: &watch::Sender<Option<Arc<Link>>>,
+        up: &watch::Sender<Option<Up>>,
     ) -> Result<EndReason, Failure> {
         let mut backoff = Backoff::default();
         loop {
+            let start = Instant::now();
             let outcome = tokio::select! {
                 outcome = self.attempt(0, scope) => outcome,
                 reason = went_away(up.subscribe()) => Ok(reason),
             };
-            let others = up.borrow().as_ref().is_some_and(|link| link.takes_flows());
+            let others = up.borrow().as_ref().is_some_and(|up| up.link.takes_flows());
             if !others {
                 return outcome;
             }
             debug!(van.link = %self.spec.name, ?outcome, "the first connection ended, others go on");
+            if outcome.is_ok() {
+                backoff.was_up(start.elapsed());
+            }
             sleep(backoff.next()).await;
         }
     }
@@ -284,14 +295,14 @@ impl Dialler {
     }
 
     /// Waits until the link is up, says so, then keeps its further connections.
-    async fn when_up(self: Arc<Self>, up: watch::Sender<Option<Arc<Link>>>, scope: Tasks) {
+    async fn when_up(self: Arc<Self>, up: watch::Sender<Option<Up>>, scope: Tasks) {
         let link = loop {
             if let Some(link) = self.own_link() {
                 break link;
             }
             sleep(Duration::from_millis(5)).await;
         };
-        up.send_replace(Some(link.clone()));
+        up.send_replace(Some(Up { link: link.clone(), since: Instant::now() }));
         self.connected();
         let mut count = 1;
         let mut congested = 0;
@@ -324,7 +335,11 @@ impl Dialler {
         scope.spawn("link connection", async move {
             let mut backoff = Backoff::default();
             while link.upgrade().is_some_and(|l| l.takes_flows()) {
+                let start = Instant::now();
                 let outcome = self.attempt(index, &inner).await;
+                if outcome.is_ok() {
+                    backoff.was_up(start.elapsed());
+                }
                 debug!(van.link = %self.spec.name, index, ?outcome, "further connection ended");
                 sleep(backoff.next()).await;
             }
@@ -362,9 +377,9 @@ impl Dialler {
 }
 
 /// Waits until a link that was up takes no flows any more; what is open on it drains by itself.
-async fn went_away(mut up: watch::Receiver<Option<Arc<Link>>>) -> EndReason {
+async fn went_away(mut up: watch::Receiver<Option<Up>>) -> EndReason {
     let link = match up.wait_for(Option::is_some).await {
-        Ok(link) => link.clone(),
+        Ok(up) => up.as_ref().map(|up| up.link.clone()),
         Err(_) => None,
     };
     while link.as_ref().is_some_and(|l| !l.is_going_away()) {

@@ -7,6 +7,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use van_model::{Check, Target};
 
@@ -32,6 +33,21 @@ pub(crate) enum CheckError {
     Request(Box<str>, http::Error),
     #[error("GET {path} was not answered within {} s", PATIENCE.as_secs())]
     Timeout { path: Box<str> },
+}
+
+impl CheckError {
+    /// Whether this process or its host lacks something, which says nothing of the target.
+    pub(crate) fn is_own_shortage(&self) -> bool {
+        let of_process = |error: &std::io::Error| {
+            let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+            matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+        };
+        match self {
+            Self::Connect(ConnectError::Overload(_)) => true,
+            Self::Io(error) => of_process(error),
+            _ => false,
+        }
+    }
 }
 
 /// Checks a target once. `announced`: the workload wants a PROXY header first.
@@ -90,4 +106,23 @@ async fn get(
     };
     let status = response.map_err(failed)?.status();
     if status.as_u16() < 400 { Ok(()) } else { Err(CheckError::Status(path.into(), status)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_here_says_nothing_of_the_target() {
+        let error = |errno: Errno| std::io::Error::from_raw_os_error(errno.raw_os_error());
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL] {
+            let failed = CheckError::from(ConnectError::new(error(errno)));
+            assert!(failed.is_own_shortage(), "{failed}");
+        }
+        assert!(CheckError::Io(error(Errno::MFILE)).is_own_shortage());
+        for errno in [Errno::CONNREFUSED, Errno::NETUNREACH, Errno::TIMEDOUT] {
+            let failed = CheckError::from(ConnectError::new(error(errno)));
+            assert!(!failed.is_own_shortage(), "{failed}");
+        }
+    }
 }

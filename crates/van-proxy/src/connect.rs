@@ -38,7 +38,7 @@ pub(crate) enum ConnectError {
 }
 
 impl ConnectError {
-    fn new(error: io::Error) -> Self {
+    pub(crate) fn new(error: io::Error) -> Self {
         use io::ErrorKind as Kind;
         let errno = error.raw_os_error().map(Errno::from_raw_os_error);
         match error.kind() {

@@ -189,6 +189,13 @@ impl Connector {
         loop {
             let spec = &self.spec;
             let result = check(&spec.check, &spec.target, &self.place, spec.proxy_protocol).await;
+            if let Err(error) = &result
+                && error.is_own_shortage()
+            {
+                tracing::debug!(connector = %spec.name, %error, "target not checked");
+                sleep(AGAIN).await;
+                continue;
+            }
             self.note(result.map_err(|error| error.to_string()));
             if self.health.lock().is_failing() {
                 sleep(AGAIN).await;

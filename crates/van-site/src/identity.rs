@@ -2,7 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 use van_model::IdentitySpec;
@@ -25,7 +27,13 @@ struct Kept {
 pub(crate) struct OwnIdentity {
     pub(crate) authority: Authority,
     pub(crate) identity: Arc<Identity>,
+    /// When a failed renewal was last told.
+    told: Mutex<Option<Instant>>,
 }
+
+/// Time between two lines in the log about a renewal that fails; it is tried every second, since the
+/// clock may be set right.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 impl OwnIdentity {
     /// Reads the identity, or makes it at the first start; with the bundle that restricts further
@@ -39,12 +47,15 @@ impl OwnIdentity {
             None => (from_store(store)?, None),
         };
         let identity = Identity::new(&authority, authority.issue_leaf(clock::now())?);
-        Ok((Self { authority, identity }, bundle))
+        Ok((Self { authority, identity, told: Mutex::default() }, bundle))
     }
 
     /// Issues a new leaf when half of the old one's life is over, or the clock was set.
     pub(crate) fn renew_if_due(&self) {
-        let now = clock::now();
+        self.renew_at(clock::now(), Instant::now());
+    }
+
+    fn renew_at(&self, now: jiff::Timestamp, since_boot: Instant) {
         let fresh = now < self.identity.renew_at() && now > self.issued_before();
         if fresh {
             return;
@@ -54,8 +65,21 @@ impl OwnIdentity {
                 info!(not_after = %leaf.not_after, "leaf certificate renewed");
                 self.identity.renew(leaf);
             }
-            Err(error) => error!(%error, "the leaf certificate can't be renewed"),
+            Err(error) if self.is_told(since_boot) => {
+                error!(%error, "the leaf certificate can't be renewed");
+            }
+            Err(_) => {}
         }
+    }
+
+    /// Whether it is time to tell of a failed renewal; `true` marks that.
+    fn is_told(&self, now: Instant) -> bool {
+        let mut told = self.told.lock();
+        let due = told.is_none_or(|at| now.saturating_duration_since(at) >= TELL_AGAIN);
+        if due {
+            *told = Some(now);
+        }
+        due
     }
 
     /// A leaf from the future: the clock was set back since it was issued.
@@ -95,4 +119,17 @@ fn from_files(spec: &IdentitySpec) -> Result<(Authority, Option<Bundle>), SiteEr
     let authority = Authority::from_pem(&read("ca", &spec.ca)?, &read("key", &spec.key)?)?;
     let bundle = Bundle::from_pem(&read("bundle", &spec.bundle)?)?;
     Ok((authority, Some(bundle)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewal_that_fails_is_told_once_a_minute() {
+        let (own, _) = OwnIdentity::load(&Store::in_memory(), None).unwrap();
+        let start = Instant::now();
+        let told = (0..180).filter(|s| own.is_told(start + Duration::from_secs(*s))).count();
+        assert_eq!(told, 3);
+    }
 }

@@ -253,6 +253,7 @@ impl Site {
     /// Makes the difference. Only binding can fail, and that is tried again.
     fn run_wanted(&self, wanted: AllWanted, mut dials: BTreeMap<String, Dial>) -> Vec<String> {
         let mut changed = Vec::new();
+        self.forget_link_peers(&wanted.links);
         let mut running = self.running.lock();
         running.drop_unwanted(self, &wanted, &dials, &mut changed);
         for (name, wanted) in wanted.connectors {
@@ -306,6 +307,19 @@ impl Site {
             let text = format!("the peer of link {name} is not kept, keep its token: {error}");
             self.event(Severity::Warning, "StateNotWritten", format!("link/{name}"), text);
             *self.state_problem.lock() = Some(error.to_string());
+        }
+    }
+
+    /// Forgets whom links dialled that nobody wants any more. They do no harm where that fails.
+    fn forget_link_peers(&self, wanted: &BTreeMap<String, Wanted<LinkSpec>>) {
+        if self.link_peers.get().keys().all(|name| wanted.contains_key(name)) {
+            return;
+        }
+        let kept = self
+            .link_peers
+            .change(&self.store, |kept| kept.retain(|name, _| wanted.contains_key(name)));
+        if let Err(error) = kept {
+            tracing::warn!(%error, "peers of removed links stay in the state directory");
         }
     }
 

@@ -124,3 +124,14 @@ fn a_link_is_dialled_though_its_peer_can_not_be_kept() {
     assert!(bed.site.running.lock().links.contains_key("up"));
     assert!(bed.reasons().contains(&"StateNotWritten".into()));
 }
+
+#[test]
+fn the_peer_of_a_removed_link_is_forgotten() {
+    let bed = Bed::start();
+    for name in ["one", "two"] {
+        write_token(&bed.file(name), 1);
+    }
+    bed.apply(&["one", "two"]);
+    assert_eq!(bed.apply(&["two"]), ["link/one"]);
+    assert!(bed.site.link_peers.get().keys().eq(["two"]));
+}
