@@ -100,12 +100,7 @@ fn configuration(
     config.listeners = imports
         .iter()
         .zip(names(imports.iter().map(|p| &p.address)))
-        .map(|(pair, name)| ListenerSpec {
-            name,
-            address: pair.address.clone(),
-            protocol: Protocol::Tcp,
-            bind: pair.place.clone(),
-        })
+        .map(|(pair, name)| ListenerSpec::new(name, pair.address.clone(), pair.place.clone()))
         .collect();
     Ok(loaded)
 }

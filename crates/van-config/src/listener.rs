@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use van_model::Bind;
+use van_model::{AddressChoice, Bind, Strategy};
 
 use crate::mistake::Problem;
 use crate::schema::{Key, Kind, Section};
@@ -14,6 +14,8 @@ pub(crate) const SECTION: Section = Section {
     keys: &[
         Key::new("name", Kind::Text(text::name, text::NAME)),
         Key::new("address", Kind::Text(text::address, text::ADDRESS)),
+        Key::new("addresses", Kind::Texts(choice, "addresses, each may end with =WEIGHT", false)),
+        Key::new("strategy", Kind::Text(strategy, Strategy::ACCEPTED)),
         Key::new("protocol", Kind::Text(text::protocol, text::PROTOCOL)),
         Key::new("bind", Kind::Text(bind, "host:port, unix:/path")),
     ],
@@ -22,6 +24,14 @@ pub(crate) const SECTION: Section = Section {
 
 fn bind(text: &str, _: Option<&str>) -> Result<String, Problem> {
     parsed::<Bind>(text)
+}
+
+fn choice(text: &str, _: Option<&str>) -> Result<String, Problem> {
+    parsed::<AddressChoice>(text)
+}
+
+fn strategy(text: &str, _: Option<&str>) -> Result<String, Problem> {
+    parsed::<Strategy>(text)
 }
 
 /// The places that are taken, each with who takes it.

@@ -84,7 +84,7 @@ fn config(merged: &Merged<'_>) -> Result<Config, Unfit> {
             }
         })?,
         connectors: entries(merged, "connector", name_is_address)?,
-        listeners: entries(merged, "listener", name_is_address)?,
+        listeners: entries(merged, "listener", first_is_address)?,
         services: figment.extract_inner("services")?,
         identity: optional(figment, "identity")?,
         api: figment.extract_inner("api")?,
@@ -102,6 +102,19 @@ fn optional<'de, T: serde::Deserialize<'de>>(
 
 fn name_is_address(name: &str, entry: &mut Dict) {
     entry.entry("address".into()).or_insert_with(|| name.into());
+}
+
+/// Of several addresses the first is the listener's.
+fn first_is_address(name: &str, entry: &mut Dict) {
+    let first = match entry.get("addresses") {
+        Some(Value::Array(_, several)) => several.first().and_then(Value::as_str),
+        _ => None,
+    };
+    if let Some(first) = first {
+        let address = first.split('=').next().unwrap_or_default().to_owned();
+        entry.insert("address".into(), address.into());
+    }
+    name_is_address(name, entry);
 }
 
 fn entries<'de, T: serde::Deserialize<'de>>(

@@ -105,6 +105,12 @@ pub struct ListenerView {
     pub protocol: Protocol,
     /// Where clients connect.
     pub bind: Bind,
+    /// Default: balanced.
+    #[serde(default)]
+    pub strategy: crate::Strategy,
+    /// Several addresses, as `ADDRESS` or `ADDRESS=WEIGHT`; `address` is the first of them then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<crate::AddressChoice>,
 }
 
 /// A connector's spec; also that of `PUT /v1/connectors/NAME`.

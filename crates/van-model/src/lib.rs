@@ -22,9 +22,12 @@ pub use condition::{Condition, ConditionStatus, Conditions};
 pub use config::{ApiSpec, Config, IdentitySpec, LimitsSpec, LogSpec, ServicesSpec};
 pub use endpoint::{Bind, EndpointError, HostPort, Target};
 pub use name::{Address, Name, NameError};
-pub use protocol::{Check, Mode, ParseWordError, Protocol};
+pub use protocol::{Check, Mode, ParseWordError, Protocol, Strategy};
 pub use site_id::{SiteId, SiteIdError};
-pub use spec::{AcceptSpec, ConnectorSpec, Cost, LinkSpec, ListenerSpec, SiteSpec, TokenSpec};
+pub use spec::{
+    AcceptSpec, AddressChoice, AddressChoiceError, ConnectorSpec, Cost, LinkSpec, ListenerSpec,
+    SiteSpec, TokenSpec,
+};
 pub use unit::{ByteSize, UnitError, parse_duration};
 
 /// The TCP port on which sites accept links (V-A-N-D on a telephone's keypad).

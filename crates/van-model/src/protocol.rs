@@ -95,6 +95,22 @@ impl Protocol {
     }
 }
 
+words! {
+    /// How a target is chosen for a new flow.
+    Strategy {
+        #[default]
+        /// The least cost of the path and open flows per target, together.
+        Balanced = "balanced",
+        /// Targets at this site while there are any, else as balanced.
+        LocalFirst = "local-first",
+        /// Targets of the lowest priority number that answers; of several addresses the first that
+        /// has a target.
+        Failover = "failover",
+        /// In proportion to weights, whatever the cost.
+        Weighted = "weighted",
+    } accepted "balanced, local-first, failover, weighted"
+}
+
 /// How a connector's target is watched: `tcp`, `http:/path` or `none`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Check {

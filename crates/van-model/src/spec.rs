@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Bind, Check, HostPort, Mode, Name, Protocol, Target};
+use crate::{Address, Bind, Check, HostPort, Mode, Name, Protocol, Strategy, Target};
 
 /// The cost of a link, 1..=65535; both ends use the dialler's.
 pub type Cost = NonZeroU16;
@@ -101,6 +101,85 @@ pub struct ListenerSpec {
     pub protocol: Protocol,
     /// Where clients connect; unique among this site's listeners.
     pub bind: Bind,
+    /// How a target is chosen. Default: balanced.
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// Several addresses in the order of `failover`, `address` the first of them. Empty: `address`
+    /// alone.
+    #[serde(default)]
+    pub addresses: Vec<AddressChoice>,
+}
+
+impl ListenerSpec {
+    /// A listener for one address with every default.
+    pub fn new(name: Name, address: Address, bind: Bind) -> Self {
+        let (protocol, strategy) = (Protocol::default(), Strategy::default());
+        Self { name, address, protocol, bind, strategy, addresses: Vec::new() }
+    }
+
+    /// The addresses that it offers, at least one.
+    pub fn choices(&self) -> Vec<AddressChoice> {
+        match &self.addresses[..] {
+            [] => vec![AddressChoice { address: self.address.clone(), weight: one() }],
+            several => several.to_vec(),
+        }
+    }
+}
+
+/// One of several addresses of a listener: `ADDRESS` or `ADDRESS=WEIGHT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressChoice {
+    /// The service's name in the network.
+    pub address: Address,
+    /// Its share under the `weighted` strategy, 1..=65535. Default: 1.
+    pub weight: NonZeroU16,
+}
+
+/// A text that is no address with a weight.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressChoiceError {
+    /// The address.
+    #[error(transparent)]
+    Address(#[from] crate::NameError),
+    /// The weight.
+    #[error("{0:?} is no weight from 1 to 65535")]
+    Weight(String),
+}
+
+impl std::str::FromStr for AddressChoice {
+    type Err = AddressChoiceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (address, weight) = match text.split_once('=') {
+            Some((address, weight)) => {
+                let number = weight.parse();
+                (address, number.map_err(|_| AddressChoiceError::Weight(weight.into()))?)
+            }
+            None => (text, one()),
+        };
+        Ok(Self { address: address.parse()?, weight })
+    }
+}
+
+impl std::fmt::Display for AddressChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.weight {
+            NonZeroU16::MIN => write!(f, "{}", self.address),
+            weight => write!(f, "{}={weight}", self.address),
+        }
+    }
+}
+
+impl Serialize for AddressChoice {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for AddressChoice {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 const fn one() -> NonZeroU16 {

@@ -16,6 +16,7 @@ use crate::check::check;
 use crate::connect::{ConnectError, Place};
 use crate::health::Health;
 use crate::proxy_header;
+use crate::wish::Wish;
 
 /// Time without a new flow after which the target is checked.
 const IDLE: Duration = Duration::from_secs(10);
@@ -131,8 +132,21 @@ impl Connector {
     }
 
     /// Flows open or on their way.
-    pub(crate) fn load(&self) -> u64 {
+    fn load(&self) -> u64 {
         self.meter.open.get() + self.connecting.get()
+    }
+
+    /// Where it stands among the targets of its address: the lowest is taken first.
+    pub(crate) fn rank(&self, wish: Wish<'_>) -> (bool, u16, u64) {
+        /// Fractions of a flow that weights tell apart.
+        const SCALE: u64 = 1 << 16;
+        let load = self.load();
+        match wish {
+            Wish::Any => (false, 0, load),
+            Wish::Named(name) => (self.spec.name.as_str() != name, 0, load),
+            Wish::Priority(priority) => (self.spec.priority != priority, self.spec.priority, load),
+            Wish::Weighted => (false, 0, (load + 1) * SCALE / u64::from(self.spec.weight.get())),
+        }
     }
 
     /// Connects for a flow.

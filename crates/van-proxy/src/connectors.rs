@@ -13,6 +13,8 @@ use van_mux::{Open, ResetCode};
 use van_net::{Connected, Egress, Link, Meter, Tasks, Workers};
 
 use crate::connector::{Connector, Observer};
+use crate::services::TargetGroup;
+use crate::wish::Wish;
 
 /// The running connectors; reaches workloads for flows.
 pub struct Connectors {
@@ -42,6 +44,8 @@ pub struct ConnectorState {
 pub struct Offer {
     /// Healthy targets, at least 1.
     pub targets: u32,
+    /// The same by priority, the lowest number first.
+    pub groups: Vec<TargetGroup>,
     /// What the service speaks: that of the first connector in name order.
     pub protocol: Protocol,
     /// The lowest explicit service port.
@@ -118,6 +122,7 @@ impl Connectors {
             let first = healthy.first()?;
             let offer = Offer {
                 targets: u32::try_from(healthy.len()).unwrap_or(u32::MAX),
+                groups: groups(&healthy),
                 protocol: first.spec.protocol,
                 service_port: healthy
                     .iter()
@@ -131,8 +136,8 @@ impl Connectors {
         table.iter().filter_map(offer).collect()
     }
 
-    /// Connects to a target of the address: the one asked for by name, then the one with the least
-    /// open, equal ones in turn; where one refuses, the next.
+    /// Connects to a target of the address: those that the ingress wishes for first, of these the
+    /// one with the least open, equal ones in turn; where one refuses, the next.
     pub(crate) fn reach(&self, open: Open) -> BoxFuture<'static, Result<Connected, ResetCode>> {
         let table = self.by_address.load();
         let wanted = table.get(&open.address).into_iter().flatten();
@@ -142,9 +147,8 @@ impl Connectors {
         if order.len() > 1 {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % order.len() as u64;
             order.rotate_left(usize::try_from(turn).unwrap_or(0));
-            order.sort_by_cached_key(|c| {
-                (!c.is_healthy(), c.spec.name.as_str() != open.hint, c.load())
-            });
+            let wish = Wish::of(&open.hint);
+            order.sort_by_cached_key(|c| (!c.is_healthy(), c.rank(wish)));
         }
         async move {
             let mut cause = ResetCode::Unreachable;
@@ -158,6 +162,19 @@ impl Connectors {
         }
         .boxed()
     }
+}
+
+/// Targets by priority.
+fn groups(healthy: &[Arc<Connector>]) -> Vec<TargetGroup> {
+    let mut groups: BTreeMap<u16, TargetGroup> = BTreeMap::new();
+    for connector in healthy {
+        let priority = connector.spec.priority;
+        let group =
+            groups.entry(priority).or_insert(TargetGroup { priority, weight: 0, targets: 0 });
+        group.weight = group.weight.saturating_add(connector.spec.weight.get().into());
+        group.targets = group.targets.saturating_add(1);
+    }
+    groups.into_values().collect()
 }
 
 impl Egress for Connectors {

@@ -1,5 +1,6 @@
 //! Giving each flow to a site that can serve it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -7,14 +8,15 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tracing::debug;
-use van_model::SiteId;
+use van_model::{Address, SiteId};
 use van_mux::ResetCode;
 use van_net::{Link, Meter, NewFlow, Retry, Tasks, Workers};
-use van_routing::{Choice, pick};
+use van_routing::Choice;
 
 use crate::connectors::Connectors;
 use crate::local;
 use crate::penalty::Penalties;
+use crate::plan::{Look, Plan};
 use crate::services::{Candidate, Service, ServiceTable, Via};
 
 /// How often a flow may go back to a site whose session was lost before anything was sent.
@@ -96,21 +98,29 @@ impl Dispatcher {
         &self.meter
     }
 
-    /// Hands a flow to the site with the lowest cost, penalty and open flows per target among those
-    /// not tried yet; where there is none, the client sees a reset. Never blocks.
-    pub fn dispatch(&self, flow: NewFlow) {
+    /// Hands a flow to a site with a target among those not tried yet, as the plan wants it; where
+    /// there is none, the client sees a reset. Never blocks.
+    fn dispatch(&self, plan: &Plan, flow: NewFlow) {
         let mut flow = Box::new(flow);
         let table = self.table.load();
-        let Some(service) = table.get(&flow.open.address) else {
-            debug!(address = %flow.open.address, "flow without a service");
-            return flow.socket.abort();
-        };
-        if flow.tried.is_empty() {
-            flow.counted.add(service.meter.clone());
-        }
+        let services: Vec<Option<&Service>> =
+            plan.choices.iter().map(|c| table.get(&c.address).map(|s| &**s)).collect();
         let now = Instant::now();
-        while let Some(candidate) = self.choose(now, service, &flow) {
-            flow.tried.push(key(&candidate.site));
+        loop {
+            let look = Looking { dispatcher: self, plan, now, tried: &flow.tried };
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let Some(chosen) = plan.choose(&services, turn, &look) else { break };
+            let Some(service) = services[chosen.service] else { break };
+            let candidate = &service.candidates[chosen.candidate];
+            let address = &plan.choices[chosen.service].address;
+            if flow.tried.is_empty() {
+                flow.counted.add(service.meter.clone());
+            }
+            flow.tried.push(key(&candidate.site, address));
+            flow.open.hint = chosen.hint;
+            if flow.open.address != *address {
+                flow.open.address = address.clone();
+            }
             flow.meter = candidate.meter.clone();
             candidate.meter.open.add(1);
             match self.hand_over(candidate, flow) {
@@ -118,35 +128,36 @@ impl Dispatcher {
                 Err(back) => flow = back,
             }
             candidate.meter.open.sub(1);
-            self.penalties.raise(now, candidate.site, &flow.open.address);
+            self.penalties.raise(now, candidate.site, address);
         }
         debug!(address = %flow.open.address, tried = flow.tried.len(), "flow without a target");
-        service.meter.errors.add(1);
+        if let Some(service) = services.iter().flatten().next() {
+            service.meter.errors.add(1);
+        }
         flow.socket.abort();
     }
 
-    fn choose<'a>(
-        &self,
-        now: Instant,
-        service: &'a Service,
-        flow: &NewFlow,
-    ) -> Option<&'a Candidate> {
-        let choice = |candidate: &'a Candidate| {
-            let fit = candidate.targets > 0
-                && !flow.tried.contains(&key(&candidate.site))
-                && candidate.via.is_open();
-            fit.then(|| {
-                let choice = Choice {
-                    cost: candidate.cost,
-                    outstanding: candidate.meter.open.get(),
-                    targets: candidate.targets,
-                    penalty: self.penalties.of(now, candidate.site, &flow.open.address),
-                };
-                (candidate, choice)
-            })
-        };
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        pick(service.candidates.iter().filter_map(choice), turn)
+    /// Finds another target for a flow that came back, or ends it.
+    fn again(&self, plan: &Plan, mut flow: NewFlow, why: ResetCode) {
+        debug!(address = %flow.open.address, %why, "flow is tried elsewhere");
+        let table = self.table.load();
+        let failed = flow.tried.last().copied();
+        let service = table.get(&flow.open.address);
+        let candidate = service.and_then(|service| {
+            let is_it = |c: &&Candidate| Some(key(&c.site, &flow.open.address)) == failed;
+            service.candidates.iter().find(is_it)
+        });
+        if let Some(candidate) = candidate {
+            if why == ResetCode::Gone && may_go_back(candidate, &flow) {
+                // Only its session was lost: another of its links or connections may do.
+                flow.tried.pop();
+                flow.tried.insert(0, LOST);
+            } else {
+                self.penalties.raise(Instant::now(), candidate.site, &flow.open.address);
+            }
+        }
+        drop(table);
+        self.dispatch(plan, flow);
     }
 
     fn hand_over(&self, candidate: &Candidate, flow: Box<NewFlow>) -> Result<(), Box<NewFlow>> {
@@ -158,7 +169,57 @@ impl Dispatcher {
                 Ok(())
             }
             Via::Links(links) => over_links(links, flow),
+            Via::Remote(remote) => remote.open(flow),
         }
+    }
+}
+
+/// How candidates stand towards one flow.
+struct Looking<'a> {
+    dispatcher: &'a Dispatcher,
+    plan: &'a Plan,
+    now: Instant,
+    tried: &'a [u64],
+}
+
+impl Look for Looking<'_> {
+    fn look(&self, service: usize, candidate: &Candidate) -> Option<Choice> {
+        let address = &self.plan.choices[service].address;
+        let fit = candidate.targets > 0
+            && (self.tried.is_empty() || !self.tried.contains(&key(&candidate.site, address)))
+            && candidate.via.is_open();
+        fit.then(|| Choice {
+            cost: candidate.cost,
+            outstanding: candidate.meter.open.get(),
+            targets: candidate.targets,
+            penalty: self.dispatcher.penalties.of(self.now, candidate.site, address),
+        })
+    }
+}
+
+/// A listener's way to targets: flows come back to it where they can be tried elsewhere.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) plan: Plan,
+}
+
+impl Route {
+    /// Hands a flow to a site with a target. Never blocks.
+    pub(crate) fn dispatch(&self, flow: NewFlow) {
+        self.dispatcher.dispatch(&self.plan, flow);
+    }
+
+    /// Whether there is a target for any of its addresses.
+    pub(crate) fn has_target(&self) -> bool {
+        let table = self.dispatcher.table();
+        self.plan.choices.iter().any(|choice| table.targets(&choice.address) > 0)
+    }
+}
+
+impl Retry for Route {
+    fn retry(&self, flow: NewFlow, why: ResetCode) {
+        self.dispatcher.again(&self.plan, flow, why);
     }
 }
 
@@ -175,35 +236,22 @@ fn over_links(links: &[Arc<Link>], mut flow: Box<NewFlow>) -> Result<(), Box<New
     Err(flow)
 }
 
+/// Flows of no listener: balanced over their address's targets.
 impl Retry for Dispatcher {
-    fn retry(&self, mut flow: NewFlow, why: ResetCode) {
-        debug!(address = %flow.open.address, %why, "flow is tried elsewhere");
-        let table = self.table.load();
-        let service = table.get(&flow.open.address);
-        let failed = flow.tried.last().copied();
-        let candidate = service
-            .and_then(|service| service.candidates.iter().find(|c| Some(key(&c.site)) == failed));
-        if let Some(candidate) = candidate {
-            if why == ResetCode::Gone && may_go_back(candidate, &flow) {
-                // Only its session was lost: another of its links or connections may do.
-                flow.tried.pop();
-                flow.tried.insert(0, LOST);
-            } else {
-                self.penalties.raise(Instant::now(), candidate.site, &flow.open.address);
-            }
-        }
-        drop(table);
-        self.dispatch(flow);
+    fn retry(&self, flow: NewFlow, why: ResetCode) {
+        let plan = Plan::balanced_over(flow.open.address.clone());
+        self.again(&plan, flow, why);
     }
 }
 
 fn may_go_back(candidate: &Candidate, flow: &NewFlow) -> bool {
     let lost = flow.tried.iter().filter(|key| **key == LOST).count();
-    matches!(candidate.via, Via::Links(_)) && candidate.via.is_open() && lost < MAX_LOST
+    !matches!(candidate.via, Via::Local) && candidate.via.is_open() && lost < MAX_LOST
 }
 
-/// A site in [`NewFlow::tried`]: an id is a hash, of which 64 bits tell sites apart.
-fn key(site: &SiteId) -> u64 {
-    let first = site.as_bytes().first_chunk().expect("an id has 20 bytes");
-    u64::from_be_bytes(*first)
+/// A site's offer of an address in [`NewFlow::tried`]: 64 bits of hashes tell them apart.
+fn key(site: &SiteId, address: &Address) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (site, address.as_str()).hash(&mut hasher);
+    hasher.finish()
 }

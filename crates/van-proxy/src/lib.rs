@@ -20,14 +20,16 @@ mod listener_error;
 mod local;
 mod penalty;
 mod pipe;
+mod plan;
 mod proxy_header;
 mod resolve;
 mod services;
 mod stream;
 mod unix_place;
+mod wish;
 
 pub use connectors::{ConnectorState, Connectors, Offer};
 pub use dispatch::Dispatcher;
 pub use listener::{Listener, ListenerState};
 pub use listener_error::ListenerError;
-pub use services::{Candidate, Service, ServiceTable, Via};
+pub use services::{Candidate, Service, ServiceTable, TargetGroup, Via};

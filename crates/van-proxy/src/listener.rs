@@ -14,9 +14,10 @@ use van_model::ListenerSpec;
 use van_mux::Open;
 use van_net::{Counted, Meter, NewFlow, Socket, Tasks};
 
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Route};
 use crate::gate::{Door, Gate};
 use crate::listener_error::ListenerError;
+use crate::plan::Plan;
 
 /// Clients accepted before other tasks of the worker get their turn.
 const BATCH: usize = 64;
@@ -60,6 +61,7 @@ pub struct ListenerState {
 struct Shared {
     spec: ListenerSpec,
     dispatcher: Arc<Dispatcher>,
+    route: Arc<Route>,
     meter: Arc<Meter>,
     state: Mutex<(bool, Option<String>)>,
     bound: String,
@@ -99,7 +101,9 @@ impl Listener {
         changed: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Self, ListenerError> {
         let gate = Gate::bind(&spec.bind)?;
+        let route = Route { dispatcher: dispatcher.clone(), plan: Plan::of(&spec) };
         let shared = Arc::new(Shared {
+            route: Arc::new(route),
             spec,
             dispatcher,
             meter: Arc::default(),
@@ -240,12 +244,12 @@ impl Shared {
         let mut counted = Counted::default();
         counted.add(self.meter.clone());
         counted.add(self.dispatcher.meter().clone());
-        self.dispatcher.dispatch(NewFlow {
+        self.route.dispatch(NewFlow {
             socket,
             open: Open::flow(self.spec.address.clone(), client),
             read: Vec::new(),
             ended: false,
-            retry: self.dispatcher.clone(),
+            retry: self.route.clone(),
             meter: self.meter.clone(),
             counted,
             tried: Vec::new(),
@@ -278,7 +282,7 @@ impl Shared {
     }
 
     fn has_target(&self) -> bool {
-        self.dispatcher.table().targets(&self.spec.address) > 0
+        self.route.has_target()
     }
 
     fn show(&self, accepting: bool, problem: Option<String>) {

@@ -16,29 +16,76 @@ pub struct Choice {
 /// Flows per target, in thousandths, so that a target more counts before a whole flow does.
 const SCALE: u64 = 1000;
 
+/// Up to as many candidates are all looked at; of more, a sample is.
+const ALL: usize = 16;
+
+/// Candidates of a sample: half of them among the cheapest. Two would do for an even load (the power
+/// of two choices); more make up for those that can't be used.
+const SAMPLE: usize = 12;
+
 impl Choice {
-    fn weight(&self) -> u64 {
+    /// Cost, penalty and flows per target as one number: the lower is the better.
+    pub fn score(&self) -> u64 {
         let base = u64::from(self.cost) + u64::from(self.penalty);
         base * SCALE + self.outstanding * SCALE / u64::from(self.targets.max(1))
     }
 }
 
-/// Returns the key of the choice with the lowest cost + penalty + flows per target.
+/// Returns the candidate with the lowest cost + penalty + flows per target, and its score.
 ///
-/// Equal ones take turns: `turn` is a number that rises with each call.
-pub fn pick<K>(choices: impl IntoIterator<Item = (K, Choice)>, turn: u64) -> Option<K> {
-    let mut best: Option<(u64, Vec<K>)> = None;
-    for (key, choice) in choices.into_iter().filter(|(_, c)| c.targets > 0) {
-        let weight = choice.weight();
-        match &mut best {
-            Some((lowest, keys)) if weight == *lowest => keys.push(key),
-            Some((lowest, _)) if weight > *lowest => {}
-            _ => best = Some((weight, vec![key])),
+/// `count` candidates are in the order of their cost, the first `cheapest` of which cost the same;
+/// `look` tells how one stands, `None` where it can't be used. Equal ones take turns: `turn` is a
+/// number that rises with each call. Of more than 16 a sample is looked at first, so that the work
+/// does not grow with their number.
+pub fn pick(
+    count: usize,
+    cheapest: usize,
+    turn: u64,
+    look: impl Fn(usize) -> Option<Choice>,
+) -> Option<(usize, u64)> {
+    if count > ALL {
+        let sampled = (0..SAMPLE).map(|n| {
+            let range = if n % 2 == 0 { cheapest.clamp(1, count) } else { count };
+            spread(turn.wrapping_mul(SAMPLE as u64).wrapping_add(n as u64), range)
+        });
+        if let Some(found) = lowest(sampled, &look) {
+            return Some(found);
         }
     }
-    let (_, mut keys) = best?;
-    let index = usize::try_from(turn % keys.len() as u64).unwrap_or(0);
-    Some(keys.swap_remove(index))
+    let first = spread(turn, count);
+    lowest((first..count).chain(0..first), &look)
+}
+
+fn lowest(
+    order: impl Iterator<Item = usize>,
+    look: impl Fn(usize) -> Option<Choice>,
+) -> Option<(usize, u64)> {
+    let usable = order.filter_map(|i| look(i).filter(|c| c.targets > 0).map(|c| (i, c.score())));
+    usable.min_by_key(|(_, score)| *score)
+}
+
+/// Returns the candidate in whose share a number falls that `turn` stands for; `ends[i]` is the sum
+/// of the weights up to and with candidate `i`.
+pub fn pick_weighted(ends: &[u64], turn: u64) -> Option<usize> {
+    let total = *ends.last().filter(|total| **total > 0)?;
+    let point = scatter(turn) % total;
+    Some(ends.partition_point(|end| *end <= point))
+}
+
+/// The numbers of a range in turn, neighbours far apart.
+fn spread(turn: u64, range: usize) -> usize {
+    let range = range.max(1) as u64;
+    // Turns of a small range follow one another exactly, so that equal ones share evenly.
+    let place = if range <= ALL as u64 { turn % range } else { scatter(turn) % range };
+    usize::try_from(place).unwrap_or(0)
+}
+
+/// Makes of numbers that follow one another some that don't (SplitMix64's finalizer).
+fn scatter(n: u64) -> u64 {
+    let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
 }
 
 #[cfg(test)]
@@ -47,34 +94,78 @@ mod tests {
 
     const FREE: Choice = Choice { cost: 1, outstanding: 0, targets: 1, penalty: 0 };
 
+    fn pick_of(choices: &[Choice], turn: u64) -> Option<usize> {
+        pick(choices.len(), choices.len(), turn, |i| Some(choices[i])).map(|(i, _)| i)
+    }
+
     #[test]
     fn spreads_by_targets() {
         // 80 flows over 3 + 1 targets at equal cost.
         let mut open = [0u64; 2];
         for turn in 0..80 {
             let choices = [
-                (0, Choice { outstanding: open[0], targets: 3, ..FREE }),
-                (1, Choice { outstanding: open[1], ..FREE }),
+                Choice { outstanding: open[0], targets: 3, ..FREE },
+                Choice { outstanding: open[1], ..FREE },
             ];
-            open[pick(choices, turn).unwrap()] += 1;
+            open[pick_of(&choices, turn).unwrap()] += 1;
         }
         assert!((57..=63).contains(&open[0]), "{open:?}");
     }
 
     #[test]
     fn cost_penalty_and_absence() {
-        assert_eq!(pick([(1, FREE), (2, Choice { cost: 2, ..FREE })], 0), Some(1));
+        assert_eq!(pick_of(&[FREE, Choice { cost: 2, ..FREE }], 0), Some(0));
         assert_eq!(
-            pick([(1, Choice { penalty: 9, ..FREE }), (2, Choice { cost: 2, ..FREE })], 0),
-            Some(2)
+            pick_of(&[Choice { penalty: 9, ..FREE }, Choice { cost: 2, ..FREE }], 0),
+            Some(1)
         );
-        assert_eq!(pick([(1, Choice { targets: 0, ..FREE })], 0), None);
-        assert_eq!(pick(Vec::<(u8, Choice)>::new(), 0), None);
+        assert_eq!(pick_of(&[Choice { targets: 0, ..FREE }], 0), None);
+        assert_eq!(pick_of(&[], 0), None);
+        assert_eq!(pick(3, 3, 0, |i| (i == 2).then_some(FREE)), Some((2, 1000)));
     }
 
     #[test]
     fn equal_ones_take_turns() {
-        let seen: Vec<_> = (0..4).map(|turn| pick([(1, FREE), (2, FREE)], turn).unwrap()).collect();
-        assert_eq!(seen, [1, 2, 1, 2]);
+        let seen: Vec<_> = (0..4).map(|turn| pick_of(&[FREE, FREE], turn).unwrap()).collect();
+        assert_eq!(seen, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_thousand_share_evenly_by_samples_and_cost_counts() {
+        let mut open = vec![0u64; 1000];
+        for turn in 0..20_000 {
+            let look = |i: usize| {
+                let cost = if i < 500 { 1 } else { 50 };
+                Some(Choice { cost, outstanding: open[i], ..FREE })
+            };
+            open[pick(1000, 500, turn, look).unwrap().0] += 1;
+        }
+        let (cheap, dear) = open.split_at(500);
+        assert_eq!(
+            dear.iter().sum::<u64>(),
+            0,
+            "no path that costs 49 more is worth 20 flows less"
+        );
+        let (least, most) = (cheap.iter().min().unwrap(), cheap.iter().max().unwrap());
+        assert!((35..=40).contains(least) && (40..=45).contains(most), "{least} to {most}");
+    }
+
+    #[test]
+    fn one_that_can_be_used_is_found_among_a_thousand() {
+        for turn in 0..100 {
+            let found = pick(1000, 10, turn, |i| (i == 777).then_some(FREE));
+            assert_eq!(found, Some((777, 1000)));
+        }
+    }
+
+    #[test]
+    fn weights_give_shares() {
+        let mut chosen = [0u32; 3];
+        for turn in 0..10_000 {
+            chosen[pick_weighted(&[90, 90, 100], turn).unwrap()] += 1;
+        }
+        assert!((8_800..=9_200).contains(&chosen[0]) && chosen[1] == 0, "{chosen:?}");
+        assert_eq!(pick_weighted(&[0, 0], 1), None);
+        assert_eq!(pick_weighted(&[], 1), None);
     }
 }

@@ -110,9 +110,14 @@ impl SiteApi for Site {
         Box::pin(async move {
             supported(view.protocol)?;
             let spec = ListenerSpec {
-                address: view.address.unwrap_or_else(|| name.clone().into()),
+                address: match view.addresses.first() {
+                    Some(first) => first.address.clone(),
+                    None => view.address.unwrap_or_else(|| name.clone().into()),
+                },
                 protocol: view.protocol,
                 bind: view.bind,
+                strategy: view.strategy,
+                addresses: view.addresses,
                 name: name.clone(),
             };
             let _change = self.changing.lock().await;

@@ -125,6 +125,7 @@ impl Inner {
             for offer in &signed.record.offers {
                 let entry = Offer {
                     targets: offer.targets,
+                    groups: Vec::new(),
                     protocol: offer.protocol,
                     service_port: offer.service_port,
                     target_port: offer.target_port,
@@ -297,13 +298,15 @@ impl Site {
                 let cost = match &via {
                     Via::Local => Some(0),
                     Via::Links(links) => links.iter().map(|l| u32::from(l.cost)).min(),
+                    Via::Remote(_) => None,
                 };
                 let Some(cost) = cost.filter(|_| offer.targets > 0) else { continue };
                 let meter = inner.candidates.entry((address.clone(), site)).or_default().clone();
-                candidates.push(Candidate { site, via, targets: offer.targets, cost, meter });
+                let (targets, groups) = (offer.targets, offer.groups);
+                candidates.push(Candidate { site, via, targets, groups, cost, meter });
             }
             let meter = inner.services.entry(address.clone()).or_default().clone();
-            table.push((address, Arc::new(Service { candidates, meter })));
+            table.push((address, Arc::new(Service::new(candidates, meter))));
         }
         drop(inner);
         self.dispatcher.publish(table.into_iter().collect::<ServiceTable>());
@@ -321,6 +324,7 @@ mod tests {
     fn offer() -> Offer {
         Offer {
             targets: 1,
+            groups: Vec::new(),
             protocol: van_model::Protocol::Tcp,
             service_port: None,
             target_port: None,

@@ -405,6 +405,8 @@ pub(crate) fn listener_view(spec: &ListenerSpec) -> ListenerView {
         address: Some(spec.address.clone()),
         protocol: spec.protocol,
         bind: spec.bind.clone(),
+        strategy: spec.strategy,
+        addresses: spec.addresses.clone(),
     }
 }
 
@@ -456,6 +458,7 @@ mod tests {
     #[test]
     fn only_two_explicit_ports_conflict() {
         let offer = |service_port, target_port| Offer {
+            groups: Vec::new(),
             targets: 1,
             protocol: van_model::Protocol::Tcp,
             service_port,

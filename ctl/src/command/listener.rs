@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use van_model::api::{ListenerResource, ListenerView};
-use van_model::{Address, Bind, Name, Protocol, Source};
+use van_model::{Address, AddressChoice, Bind, Name, Protocol, Source, Strategy};
 
 use crate::cli::Session;
 use crate::client::{Mode, path, understood};
@@ -17,7 +17,8 @@ pub(crate) enum Command {
     /// Offer a service of the network here
     #[command(after_help = "Examples:\n  \
         vanctl listener create echo 127.0.0.1:12000 --address echo\n  \
-        vanctl listener create db unix:/run/db.sock")]
+        vanctl listener create db unix:/run/db.sock\n  \
+        vanctl listener create db 127.0.0.1:5432 --address db-main,db-spare --strategy failover")]
     Create(Create),
     /// Remove a listener
     #[command(after_help = "Example:\n  vanctl listener delete echo")]
@@ -37,9 +38,13 @@ pub(crate) struct Create {
     name: Name,
     /// Where clients connect: host:port or unix:/path
     bind: Bind,
-    /// The service's name in the network; default: the listener's name
-    #[arg(long)]
-    address: Option<Address>,
+    /// The service's name in the network; default: the listener's name. Several in the order of
+    /// failover: repeat it, or separate them by commas; ADDRESS=WEIGHT gives a share
+    #[arg(long, value_delimiter = ',')]
+    address: Vec<AddressChoice>,
+    /// How a target is chosen: balanced, local-first, failover or weighted
+    #[arg(long, default_value_t)]
+    strategy: Strategy,
     /// What the service speaks
     #[arg(long, default_value_t)]
     protocol: Protocol,
@@ -65,7 +70,10 @@ impl Create {
     async fn run(self, session: &mut Session) -> Outcome {
         let name = self.name.as_str();
         let at = path("listeners", name);
-        let view = ListenerView { address: self.address, protocol: self.protocol, bind: self.bind };
+        let Self { protocol, bind, strategy, address: mut addresses, .. } = self;
+        let single = addresses.len() == 1;
+        let address = addresses.pop_if(|_| single).map(|choice| choice.address);
+        let view = ListenerView { address, protocol, bind, strategy, addresses };
         let mut document = session.client.put(&at, &view, Mode::Fresh).await?;
         if !self.wait.wait.is_zero() {
             let client = &mut session.client;

@@ -270,15 +270,14 @@ fn a_flow_that_comes_back_from_a_link_is_replayed() {
         sender.send(all).unwrap();
     });
     site.connect("work", "work", &target.to_string());
-    let candidate =
-        |site, via, cost| Candidate { site, via, targets: 1, cost, meter: Default::default() };
-    let service = std::sync::Arc::new(Service {
-        candidates: vec![
-            candidate(far, Via::Links(Vec::new()), 1),
-            candidate(HERE, Via::Local, 1000),
-        ],
-        meter: Default::default(),
-    });
+    let candidate = |site, via, cost| {
+        let (groups, meter) = (Vec::new(), Default::default());
+        Candidate { site, via, targets: 1, groups, cost, meter }
+    };
+    let service = std::sync::Arc::new(Service::new(
+        vec![candidate(far, Via::Links(Vec::new()), 1), candidate(HERE, Via::Local, 1000)],
+        Default::default(),
+    ));
     let address: van_model::Address = "work".parse().unwrap();
     site.dispatcher.publish(ServiceTable::from_iter([(address.clone(), service)]));
     assert_eq!(
@@ -300,7 +299,7 @@ fn a_flow_that_comes_back_from_a_link_is_replayed() {
             retry: site.dispatcher.clone(),
             meter: Default::default(),
             counted: Counted::default(),
-            tried: vec![u64::from_be_bytes([1; 8])],
+            tried: vec![1],
         };
         site.dispatcher.retry(flow, ResetCode::Refused);
         if !ended {

@@ -50,25 +50,23 @@ impl Site {
 
     /// Publishes `targets` targets of an address at this site.
     pub(crate) fn publish(&self, address: &str, targets: u32) -> Arc<Service> {
+        let (via, groups) = (Via::Local, Vec::new());
         let candidate =
-            Candidate { site: HERE, via: Via::Local, targets, cost: 0, meter: Arc::default() };
-        let service = Arc::new(Service { candidates: vec![candidate], meter: Arc::default() });
+            Candidate { site: HERE, via, targets, groups, cost: 0, meter: Arc::default() };
+        let service = Arc::new(Service::new(vec![candidate], Arc::default()));
         let address: Address = address.parse().unwrap();
         self.dispatcher.publish(ServiceTable::from_iter([(address, service.clone())]));
         service
     }
 
     pub(crate) fn try_listen(&self, address: &str, bind: &str) -> Result<Listener, ListenerError> {
-        let spec = ListenerSpec {
-            name: "test".parse().unwrap(),
-            address: address.parse().unwrap(),
-            protocol: Protocol::Tcp,
-            bind: bind.parse().unwrap_or_else(|_| {
-                // A port of 0 is no text's, but a program's.
-                let free: SocketAddr = bind.parse().unwrap();
-                van_model::Bind::Tcp(free.into())
-            }),
-        };
+        let bind = bind.parse().unwrap_or_else(|_| {
+            // A port of 0 is no text's, but a program's.
+            let free: SocketAddr = bind.parse().unwrap();
+            van_model::Bind::Tcp(free.into())
+        });
+        let (name, address) = ("test".parse().unwrap(), address.parse().unwrap());
+        let spec = ListenerSpec::new(name, address, bind);
         Listener::start(spec, self.dispatcher.clone(), self.workers.get(0), count(&self.news))
     }
 
