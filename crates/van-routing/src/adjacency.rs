@@ -109,6 +109,12 @@ impl Adjacency {
         }
     }
 
+    /// What was sent, or will be, and waits for an answer.
+    pub(crate) fn unanswered(&self) -> usize {
+        let single = [self.digest, self.voucher].into_iter().flatten().count();
+        self.pending.len() + self.wants.len() + single
+    }
+
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let pending = self.pending.values().map(|due| due.at);
         let wants = self.wants.values().map(|want| want.due.at);

@@ -35,6 +35,9 @@ impl Router {
             if member && !entry.member {
                 self.unflooded.insert(*router, entry.from);
             }
+            if !member {
+                entry.unreachable.get_or_insert(now);
+            }
             changed |= member != entry.member;
             entry.member = member;
         }

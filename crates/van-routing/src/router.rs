@@ -71,7 +71,7 @@ pub struct Held {
     pub records: usize,
     /// Bytes of signed records.
     pub bytes: usize,
-    /// Records that some neighbour has not acknowledged, over all links.
+    /// Records, digests, requests and vouchers that wait for an answer, over all links.
     pub unacknowledged: usize,
 }
 
@@ -248,7 +248,7 @@ impl Router {
         Held {
             records: self.database.len(),
             bytes: self.database.bytes(),
-            unacknowledged: self.links.values().map(|a| a.pending.len()).sum(),
+            unacknowledged: self.links.values().map(Adjacency::unanswered).sum(),
         }
     }
 

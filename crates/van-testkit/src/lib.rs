@@ -1,6 +1,8 @@
 //! What process-level tests are made of: real daemons ([`Vand`], [`Sites`], [`Exporter`]), the real client
 //! ([`Vanctl`]), workloads ([`Echo`], [`PatternServer`], [`Silent`]) and waits ([`wait_until`]).
 //!
+//! Routing is tested without any of them, by a [`VirtualNetwork`] in virtual time.
+//!
 //! Everything here fails by panicking, with a message that says what was waited for and what the
 //! process said meanwhile: a test has nobody to hand an error to.
 //!
@@ -21,6 +23,7 @@ mod pattern;
 mod process;
 mod silent;
 mod sites;
+mod virtual_network;
 mod wait;
 
 pub use binary::{vanctl_binary, vand_binary};
@@ -36,4 +39,5 @@ pub use process::{Process, run};
 pub use silent::Silent;
 pub use sites::Sites;
 pub use tempfile::TempDir;
+pub use virtual_network::{Memory, RememberedSignatures, Seed, VirtualNetwork, Weather};
 pub use wait::{DEADLINE, temp_dir, wait_until};

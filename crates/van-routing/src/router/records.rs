@@ -173,14 +173,16 @@ impl Router {
         self.changed.membership |= !same_trust || (is_member && old.is_none());
         self.changed.paths |= !same_links && is_member;
         self.changed.snapshot |= is_member;
+        // A neighbour that started anew shows no longer what it was told.
+        let is_vouched = signed.vouchers.iter().any(|v| v.signer == self.me.site);
+        for adjacency in self.links.values_mut().filter(|a| a.peer == router && !is_vouched) {
+            if adjacency.voucher.is_none_or(|due| due.tries == 0) {
+                adjacency.voucher = Some(Due::at(now));
+            }
+        }
         let entry = Entry::new(now, Arc::new(signed), version, age, Some(link));
         self.database.put(router, entry);
         self.unflooded.insert(router, Some(link));
-        for adjacency in self.links.values_mut().filter(|a| a.peer == router) {
-            if let Some(due) = adjacency.voucher.as_mut().filter(|due| due.tries == 0) {
-                *due = Due::at(now);
-            }
-        }
         if let Some(adjacency) = self.links.get_mut(&link) {
             adjacency.pending.remove(&router);
         }
