@@ -47,6 +47,8 @@ impl Router {
             }
         }
         self.lost |= self.database.shed_waiting(self.limits.waiting) > 0;
+        // The own record shows no link to a revoked neighbour, and no voucher of one.
+        self.origin.dirty |= changed;
         self.changed.paths |= changed;
     }
 

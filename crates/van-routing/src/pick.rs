@@ -138,7 +138,8 @@ mod tests {
                 let cost = if i < 500 { 1 } else { 50 };
                 Some(Choice { cost, outstanding: open[i], ..FREE })
             };
-            open[pick(1000, 500, turn, look).unwrap().0] += 1;
+            let (chosen, _) = pick(1000, 500, turn, look).unwrap();
+            open[chosen] += 1;
         }
         let (cheap, dear) = open.split_at(500);
         assert_eq!(

@@ -25,6 +25,8 @@ mod publish;
 mod receive;
 mod records;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 /// The time between two sweeps of what is too old.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -241,6 +243,16 @@ impl Router {
     /// The network as it was last worked out.
     pub fn routes(&self) -> Arc<Routes> {
         self.routes.clone()
+    }
+
+    /// How many neighbours have acknowledged what this router says now.
+    pub fn told(&self) -> usize {
+        if self.origin.dirty {
+            return 0;
+        }
+        let knows = |a: &&Adjacency| a.met && !a.pending.contains_key(&self.me);
+        let told: BTreeSet<_> = self.links.values().filter(knows).map(|a| a.peer).collect();
+        told.len()
     }
 
     /// How much is held.

@@ -77,6 +77,16 @@ impl SignedRecord {
     /// Signs a record with its site's authority.
     pub fn sign(record: Record, authority: &Authority, vouchers: Vec<Voucher>) -> Self {
         let body = record.encode();
+        Self::sign_body(record, body, authority, vouchers)
+    }
+
+    /// Signs a record whose bytes are `body`.
+    pub(crate) fn sign_body(
+        record: Record,
+        body: Vec<u8>,
+        authority: &Authority,
+        vouchers: Vec<Voucher>,
+    ) -> Self {
         let wire = Wire {
             signature: authority.sign(CONTEXT, &body).into(),
             record: body.into(),
@@ -84,7 +94,8 @@ impl SignedRecord {
             vouchers: vouchers.iter().map(WireVoucher::of).collect(),
         };
         let bytes = minicbor::to_vec(&wire).expect("writing to a vector can't fail");
-        Self { record, authority: authority.certificate().clone(), vouchers, bytes: bytes.into() }
+        let authority = authority.certificate().clone();
+        Self { record, authority, vouchers, bytes: bytes.into() }
     }
 
     /// Reads a record and checks its signature against the authority that it names.

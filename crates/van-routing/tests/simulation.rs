@@ -1,6 +1,8 @@
 //! Random networks in random weather, compared with the true graph; the seed of a failure is
 //! printed, and `VAN_SEED=… cargo test -p van-routing --test simulation` replays it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -18,9 +20,8 @@ fn random_networks_converge_to_the_least_costs() {
     for seed in 0..SEEDS {
         let outcome = catch_unwind(AssertUnwindSafe(|| run(seed)));
         if let Err(cause) = outcome {
-            let cause = cause
-                .downcast_ref::<String>()
-                .map_or_else(|| cause.downcast_ref::<&str>().copied().unwrap_or("?"), |s| s);
+            let text = cause.downcast_ref::<String>().map(String::as_str);
+            let cause = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("?");
             panic!("seed {seed}: {cause}\nreplay it with VAN_SEED={seed}");
         }
     }
