@@ -72,6 +72,8 @@ fn configuration(
     let mut loaded = van_config::load(&input).map_err(|e| Exit::failed("start", e))?;
     let config = &mut loaded.config;
     config.site.mode = Mode::Edge;
+    // It offers here what was asked for, and nothing by itself.
+    config.services.import.clear();
     if let Some(name) = &args.site_name {
         config.site.name = name.clone();
     }

@@ -398,6 +398,7 @@ impl SiteApi for FakeSite {
                 },
                 status: ServiceStatus {
                     targets: BTreeMap::from([("laptop".into(), 1), ("public".into(), 2)]),
+                    import: None,
                     listeners: Vec::new(),
                     flows_open: 1,
                     flows_total: 2,

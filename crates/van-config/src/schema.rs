@@ -46,8 +46,6 @@ pub(crate) enum Kind {
     Flag,
     /// A table of strings.
     Labels,
-    /// A list that this version accepts only when empty.
-    EmptyList,
     /// A key of the contract that this version can't follow.
     Later,
 }

@@ -55,13 +55,6 @@ pub(crate) fn read(
         }
         (Kind::Flag, DeValue::Boolean(flag)) => Ok(Value::from(*flag)),
         (Kind::Labels, DeValue::Table(_)) => labels(value),
-        (Kind::EmptyList, DeValue::Array(array)) if array.is_empty() => {
-            Ok(Value::from(Vec::<Value>::new()))
-        }
-        (Kind::EmptyList, DeValue::Array(_)) => {
-            let what = "services that appear by themselves are not in this version yet";
-            Err(single(Problem::new(what, accepted(kind))))
-        }
         (Kind::Later, _) => {
             Err(single(Problem::new("not in this version yet", "take this key out")))
         }
@@ -150,7 +143,6 @@ pub(crate) fn accepted(kind: &Kind) -> String {
         }
         Kind::Flag => "accepted: true, false".into(),
         Kind::Labels => "accepted: a table of strings, as { region = \"eu\" }".into(),
-        Kind::EmptyList => "accepted: []".into(),
         Kind::Later => String::new(),
     }
 }
@@ -158,7 +150,7 @@ pub(crate) fn accepted(kind: &Kind) -> String {
 fn wrong_type(kind: &Kind, found: &DeValue<'_>) -> Problem {
     let expected = match kind {
         Kind::Text(..) => "a string",
-        Kind::Texts(..) | Kind::EmptyList => "a list of strings",
+        Kind::Texts(..) => "a list of strings",
         Kind::Number(..) => "a whole number",
         Kind::Size(..) => "a size",
         Kind::Flag => "true or false",

@@ -32,9 +32,9 @@ pub struct Config {
 }
 
 /// `[services]`: services that appear here by themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServicesSpec {
-    /// Globs of addresses; this version knows only the empty list.
+    /// Globs of addresses; empty: none. Default: `*`.
     pub import: Vec<String>,
 }
 
@@ -73,6 +73,12 @@ pub struct LimitsSpec {
     /// The most bytes that one direction of a flow may have under way, 64 KiB..=256 MiB.
     /// Default: 16 MiB.
     pub flow_window_max: ByteSize,
+}
+
+impl Default for ServicesSpec {
+    fn default() -> Self {
+        Self { import: vec!["*".into()] }
+    }
 }
 
 impl Default for ApiSpec {

@@ -230,6 +230,9 @@ pub struct ServiceStatus {
     pub targets: BTreeMap<String, usize>,
     /// Listeners of this site that use it.
     pub listeners: Vec<String>,
+    /// Where it appears here by itself (`[services] import`), as `address:port`.
+    #[serde(default)]
+    pub import: Option<String>,
     /// Flows from here open now.
     pub flows_open: u64,
     /// Flows from here since the daemon started.

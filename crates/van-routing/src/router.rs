@@ -19,8 +19,9 @@ use crate::revocations::Revocations;
 use crate::router_id::{LinkId, RouterId};
 use crate::routes::Routes;
 use crate::services::ServiceIndex;
-use crate::signatures::{RealSignatures, Signatures};
+use crate::signatures::Signatures;
 
+mod config;
 mod publish;
 mod receive;
 mod records;
@@ -28,35 +29,10 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub use config::{Held, RouterConfig};
+
 /// The time between two sweeps of what is too old.
 const SWEEP: Duration = Duration::from_secs(30);
-
-/// What a router is made of.
-pub struct RouterConfig {
-    /// This router.
-    pub me: RouterId,
-    /// Its site's authority, with which its records are signed.
-    pub authority: Arc<Authority>,
-    /// The epoch of this start: higher than that of the last one, and stored.
-    pub epoch: u32,
-    /// How much it holds.
-    pub limits: Limits,
-    /// Who checks signatures.
-    pub signatures: Arc<dyn Signatures>,
-}
-
-impl RouterConfig {
-    /// A router of replica 0 with the usual limits.
-    pub fn new(authority: Arc<Authority>, epoch: u32) -> Self {
-        Self {
-            me: authority.id().into(),
-            authority,
-            epoch,
-            limits: Limits::default(),
-            signatures: Arc::new(RealSignatures),
-        }
-    }
-}
 
 /// What is to be worked out anew.
 #[derive(Debug, Default)]
@@ -64,17 +40,6 @@ pub(crate) struct Changed {
     pub(crate) membership: bool,
     pub(crate) paths: bool,
     pub(crate) snapshot: bool,
-}
-
-/// How much a router holds at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
-    /// Records, its own among them.
-    pub records: usize,
-    /// Bytes of signed records.
-    pub bytes: usize,
-    /// Records, digests, requests and vouchers that wait for an answer, over all links.
-    pub unacknowledged: usize,
 }
 
 /// One router of the network; every input takes the time, and outputs are taken afterwards.

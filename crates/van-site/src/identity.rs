@@ -25,7 +25,7 @@ struct Kept {
 
 /// The site's authority and what it presents.
 pub(crate) struct OwnIdentity {
-    pub(crate) authority: Authority,
+    pub(crate) authority: Arc<Authority>,
     pub(crate) identity: Arc<Identity>,
     /// When a failed renewal was last told.
     told: Mutex<Option<Instant>>,
@@ -47,7 +47,7 @@ impl OwnIdentity {
             None => (from_store(store)?, None),
         };
         let identity = Identity::new(&authority, authority.issue_leaf(clock::now())?);
-        Ok((Self { authority, identity, told: Mutex::default() }, bundle))
+        Ok((Self { authority: Arc::new(authority), identity, told: Mutex::default() }, bundle))
     }
 
     /// Issues a new leaf when half of the old one's life is over, or the clock was set.

@@ -43,7 +43,11 @@ impl Site {
         self.peers
             .change(&self.store, |pins| {
                 // Its own voucher for this site stays where it had given one.
-                pin.voucher = pins.get(&joiner.id).and_then(|old| old.voucher.clone());
+                if let Some(old) = pins.get(&joiner.id) {
+                    pin.voucher = old.voucher.clone();
+                    pin.revocations = old.revocations;
+                }
+                pin.set_revoked(false);
                 pins.insert(joiner.id, pin);
             })
             .map_err(unavailable)?;
@@ -69,7 +73,7 @@ impl Site {
         self.tokens.bar(&self.store, peer)?;
         let name = self.peers.change(&self.store, |pins| {
             let pin = pins.get_mut(&peer)?;
-            pin.revoked = true;
+            pin.set_revoked(true);
             Some(pin.name.clone())
         })?;
         Ok(name.unwrap_or_default())

@@ -1,12 +1,10 @@
 //! Notes from the data plane to the site's task, which must never make it wait.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use van_model::SiteId;
 use van_net::{Admission, EndReason, JoinRefusal, JoinRequest, Link, Observer};
 use van_pki::PeerIdentity;
 
@@ -19,14 +17,18 @@ pub(crate) struct Letters {
     pub(crate) up: Vec<Arc<Link>>,
     /// Links that ended, and why.
     pub(crate) down: Vec<(Arc<Link>, String)>,
-    /// The newest link-state message of each neighbour, and the link it came over.
-    pub(crate) routes: BTreeMap<(SiteId, u16), (Arc<Link>, Vec<u8>)>,
+    /// Link-state messages in the order in which they came, each with its link.
+    pub(crate) routes: Vec<(Arc<Link>, Vec<u8>)>,
     /// Refusals at the link port.
     pub(crate) refused: Vec<(SocketAddr, String)>,
 }
 
 /// Refusals kept between two looks; more are counted by nobody, so that strangers can't fill memory.
 const MAX_REFUSED: usize = 64;
+
+/// Link-state messages kept between two looks; what is lost beyond is sent again, since nobody
+/// acknowledged it.
+const MAX_ROUTES: usize = 4096;
 
 /// Where the data plane leaves its notes.
 #[derive(Debug, Default)]
@@ -74,9 +76,10 @@ impl Observer for Mailbox {
     }
 
     fn route(&self, link: &Arc<Link>, message: Vec<u8>) {
-        let key = (link.peer.id, link.peer.replica);
         self.leave(|letters| {
-            letters.routes.insert(key, (link.clone(), message));
+            if letters.routes.len() < MAX_ROUTES {
+                letters.routes.push((link.clone(), message));
+            }
         });
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -33,6 +34,10 @@ pub(crate) struct PinnedPeer {
     pub(crate) ephemeral: bool,
     #[serde(default)]
     pub(crate) revoked: bool,
+    /// Rises with each revocation and each end of one, so that the newest word counts everywhere:
+    /// odd while revoked.
+    #[serde(default)]
+    pub(crate) revocations: u64,
     /// This site's id signed by the peer, where its token admitted this site.
     #[serde(default)]
     pub(crate) voucher: Option<Voucher>,
@@ -44,6 +49,8 @@ type Pins = BTreeMap<SiteId, PinnedPeer>;
 pub(crate) struct PeerBook {
     pins: RwLock<Pins>,
     bundle: Option<Bundle>,
+    /// Rises with each change of whom this site trusts.
+    version: AtomicU64,
 }
 
 impl fmt::Debug for PeerBook {
@@ -72,8 +79,22 @@ impl PinnedPeer {
             last_seen: None,
             ephemeral,
             revoked: false,
+            revocations: 0,
             voucher: None,
         }
+    }
+
+    /// Revokes the peer, or ends that.
+    pub(crate) fn set_revoked(&mut self, revoked: bool) {
+        self.revoked = revoked;
+        if (self.revocations % 2 == 1) != revoked {
+            self.revocations += 1;
+        }
+    }
+
+    /// What others are told of the trust in it.
+    fn trust(&self) -> (&str, bool, u64, Option<&Voucher>) {
+        (&self.authority, self.revoked, self.revocations, self.voucher.as_ref())
     }
 
     fn authority(&self) -> Option<CertificateDer<'static>> {
@@ -83,13 +104,27 @@ impl PinnedPeer {
 
 impl PeerBook {
     pub(crate) fn load(store: &Store, bundle: Option<Bundle>) -> Result<Self, StoreError> {
-        let pins: Pins = store.read(DOCUMENT)?.unwrap_or_default();
-        Ok(Self { pins: RwLock::new(pins), bundle })
+        let mut pins: Pins = store.read(DOCUMENT)?.unwrap_or_default();
+        for pin in pins.values_mut() {
+            // Of a state from before revocations were counted.
+            pin.set_revoked(pin.revoked);
+        }
+        Ok(Self { pins: RwLock::new(pins), bundle, version: AtomicU64::new(1) })
     }
 
     /// Whether an organisation's bundle admits this authority.
     pub(crate) fn bundle_admits(&self, authority: &CertificateDer<'_>) -> bool {
         self.bundle.as_ref().is_none_or(|b| b.admits(authority, clock::now()).is_ok())
+    }
+
+    /// Whether this site has revoked the peer.
+    pub(crate) fn is_revoked(&self, id: &SiteId) -> bool {
+        self.pins.read().get(id).is_some_and(|pin| pin.revoked)
+    }
+
+    /// Rises with each change of whom this site trusts.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
     }
 
     pub(crate) fn all(&self) -> Pins {
@@ -110,6 +145,12 @@ impl PeerBook {
         let mut fresh = pins.clone();
         let result = change(&mut fresh);
         store.write(DOCUMENT, &fresh)?;
+        let trusts = |pins: &Pins| -> Vec<_> {
+            pins.iter().map(|(id, pin)| format!("{id} {:?}", pin.trust())).collect()
+        };
+        if trusts(&pins) != trusts(&fresh) {
+            self.version.fetch_add(1, Ordering::Relaxed);
+        }
         *pins = fresh;
         Ok(result)
     }

@@ -14,17 +14,21 @@ use van_model::{Name, SiteId};
 use van_mux::Budget;
 use van_net::{Acceptor, Links, LinksConfig, Local, Proxy, Tasks, Workers};
 use van_proxy::{Connectors, Dispatcher};
+use van_routing::RouterConfig;
 use van_store::{Store, StoreError};
 
 use crate::clock::{self, SystemClock};
 use crate::error::SiteError;
 use crate::events::EventLog;
 use crate::identity::OwnIdentity;
+use crate::imports::Imports;
 use crate::mailbox::{Letters, Mailbox};
 use crate::network::Network;
+use crate::paths::{Map, Members};
 use crate::peers::PeerBook;
 use crate::reconcile::Running;
 use crate::resources::{Kept, LinkPeers, MadeBook};
+use crate::services::Services;
 use crate::status::Remembered;
 use crate::tokens::TokenBook;
 
@@ -79,6 +83,9 @@ pub struct Site {
     pub(crate) workers: Arc<Workers>,
     pub(crate) tasks: Tasks,
     pub(crate) network: Network,
+    pub(crate) services: Services,
+    pub(crate) imports: Imports,
+    pub(crate) map: Arc<Map>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) environment: Environment,
     pub(crate) loaded: Mutex<Loaded>,
@@ -131,6 +138,9 @@ impl Site {
         let link_peers = LinkPeers::load_peers(&store)?;
         let kept_epoch: Kept<u32> = Kept::load(&store, EPOCH)?;
         let (epoch, problem) = next_epoch(&store, &kept_epoch, clock::now());
+        let imports = Imports::load(&store)?;
+        let network = Network::new(RouterConfig::new(own.authority.clone(), epoch));
+        let map = Map::new(network.routes(), peers.clone());
         let mailbox: Arc<Mailbox> = Arc::default();
         let bell = mailbox.clone();
         let ring: Arc<dyn Fn() + Send + Sync> = Arc::new(move || bell.ring());
@@ -141,8 +151,8 @@ impl Site {
             local: local(&own, &loaded, &environment),
             identity: own.identity.clone(),
             peers: peers.clone(),
-            members: peers.clone(),
-            paths: Arc::new(crate::paths::NoPaths),
+            members: Arc::new(Members(map.clone())),
+            paths: map.clone(),
             clock: Arc::new(SystemClock),
             workers: workers.clone(),
             budget: Budget::new(memory_limit() / BUDGET_SHARE),
@@ -162,7 +172,10 @@ impl Site {
             dispatcher,
             workers,
             tasks,
-            network: Network::default(),
+            network,
+            services: Services::default(),
+            imports,
+            map,
             mailbox,
             environment,
             loaded: Mutex::new(loaded),
@@ -179,6 +192,7 @@ impl Site {
             this: this.clone(),
         });
         site.mailbox.belongs_to(&site);
+        site.map.belongs_to(&site.links);
         site.tell_set_aside();
         if let Some(why) = problem {
             let text = format!("the start is not counted, vand goes on without: {why}");
@@ -197,8 +211,19 @@ impl Site {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let due = self.network.next_timeout();
+            let routing = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.mailbox.rung() => self.take_letters(),
+                () = routing => {
+                    self.refresh_network();
+                    self.notify();
+                }
                 _ = tick.tick() => self.tick(),
             }
         }
@@ -223,9 +248,7 @@ impl Site {
             let subject = format!("remote/{}", remote.ip());
             self.event(Severity::Warning, "Refused", subject, format!("{remote}: {why}"));
         }
-        for (link, message) in routes.into_values() {
-            self.take_record(&link, &message);
-        }
+        self.take_messages(routes);
         self.refresh_network();
         self.notify();
     }
@@ -248,6 +271,13 @@ impl Site {
         self.kept_epoch.change(&self.store, |kept| *kept = self.epoch)
     }
 
+    /// Keeps the epoch at which the router goes on after it met a newer record of its own.
+    pub(crate) fn keep_new_epoch(&self, epoch: u32) {
+        if let Err(error) = self.kept_epoch.change(&self.store, |kept| *kept = epoch) {
+            warn!(%error, "the new epoch is not kept");
+        }
+    }
+
     fn tick(&self) {
         self.own.renew_if_due();
         if let Err(error) = self.tokens.drop_expired(&self.store) {
@@ -266,6 +296,7 @@ impl Site {
             self.keep_peers();
         }
         self.retry_binds();
+        self.retry_imports();
         self.refresh_network();
         self.notify();
     }
@@ -312,6 +343,7 @@ impl Site {
     /// left is reset and everything closes.
     pub async fn stop(&self, hurry: impl Future<Output = ()>) {
         self.running.lock().stop_taking();
+        self.imports.stop();
         self.links.close_all(DRAIN);
         tokio::select! {
             () = self.until_idle(DRAIN) => {}

@@ -49,7 +49,10 @@ impl Site {
     pub fn glance(&self) -> SiteStatus {
         let links = self.link_resources();
         let up = self.links.all();
-        let reached: BTreeSet<_> = up.iter().map(|l| l.peer.id).collect();
+        let routes = self.map.routes();
+        let others =
+            routes.routers.iter().filter(|(r, n)| r.site != self.own_id() && n.path.is_some());
+        let reached: BTreeSet<_> = others.map(|(router, _)| router.site).collect();
         let offers = self.connectors.offers();
         let config = self.loaded.lock().config.clone();
         let warnings = self.warnings(&links);
@@ -79,7 +82,7 @@ impl Site {
             services_offered: offers.values().filter(|o| o.targets > 0).count(),
             services_used: used,
             flows_open: up.iter().map(|l| l.meter.open.get()).sum::<u64>()
-                + self.network.local_flows(self.own_id()),
+                + self.services.local_flows(self.own_id()),
             warnings,
             conditions: self.conditions("site", &lasting),
         }

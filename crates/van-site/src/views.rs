@@ -16,8 +16,9 @@ use van_net::{DialStatus, Link};
 use van_proxy::Offer;
 
 use crate::clock;
-use crate::network::KnownService;
+use crate::imports::ImportState;
 use crate::reconcile::{LinkRun, ListenerRun, Wanted};
+use crate::services::KnownService;
 use crate::site::Site;
 use crate::status::ready;
 
@@ -297,7 +298,12 @@ impl Site {
 
     pub(crate) fn service_resources(&self) -> Vec<ServiceResource> {
         let own = self.own_id();
-        let mut names = self.network.names();
+        let routes = self.map.routes();
+        let mut names: std::collections::BTreeMap<_, _> = routes
+            .routers
+            .iter()
+            .map(|(router, node)| (router.site, node.record.record.name.clone()))
+            .collect();
         names.insert(own, self.name());
         let listeners: Vec<(String, van_model::Address)> = {
             let running = self.running.lock();
@@ -307,20 +313,23 @@ impl Site {
                 .map(|(n, l)| (n.clone(), l.wanted.spec.address.clone()))
                 .collect()
         };
-        let mut known = self.network.services(own, &self.connectors.offers());
+        let mut known = self.services.known(&routes, own, &self.connectors.offers());
         for (_, address) in &listeners {
             if known.iter().all(|k| k.address != *address) {
                 known.push(KnownService::unknown(address.clone()));
             }
         }
         known.sort_by(|a, b| a.address.cmp(&b.address));
+        let imports: std::collections::BTreeMap<_, _> =
+            self.imports.all().into_iter().map(|import| (import.address.clone(), import)).collect();
         let show = |service: KnownService| {
+            let import = imports.get(&service.address);
             let used: Vec<String> = listeners
                 .iter()
                 .filter(|(_, address)| *address == service.address)
                 .map(|(name, _)| name.clone())
                 .collect();
-            self.service(service, used, &names)
+            self.service(service, used, import, &names)
         };
         known.into_iter().map(show).collect()
     }
@@ -329,9 +338,10 @@ impl Site {
         &self,
         service: KnownService,
         listeners: Vec<String>,
+        import: Option<&ImportState>,
         names: &std::collections::BTreeMap<van_model::SiteId, String>,
     ) -> ServiceResource {
-        let KnownService { address, offers, meter, meters } = service;
+        let KnownService { address, offers, conflict: told, meter, meters } = service;
         let label = |id: &van_model::SiteId| match names.get(id) {
             Some(name) if names.values().filter(|n| *n == name).count() > 1 => {
                 format!("{name}/{}", id.short())
@@ -346,10 +356,15 @@ impl Site {
             .collect();
         let total: u32 = offers.values().map(|o| o.targets).sum();
         let sum = |f: &dyn Fn(&van_net::Meter) -> u64| meters.iter().map(|m| f(m)).sum::<u64>();
-        let lasting = match conflict(offers.values()) {
+        let lasting = match told.or_else(|| conflict(offers.values())) {
             Some(why) => ready(false, "Conflict", &why),
             None if total == 0 => ready(false, "NoTarget", "no healthy target is known"),
-            None => ready(true, "Reachable", ""),
+            None => match import.and_then(|import| import.state.as_ref().err()) {
+                Some(why) => {
+                    ready(true, "ImportFailed", &format!("it does not appear here: {why}"))
+                }
+                None => ready(true, "Reachable", ""),
+            },
         };
         Resource {
             name: address.to_string(),
@@ -363,6 +378,7 @@ impl Site {
             status: ServiceStatus {
                 targets,
                 listeners,
+                import: import.map(|import| import.place.to_string()),
                 flows_open: sum(&|m| m.open.get()),
                 flows_total: meter.total.get(),
                 errors: meter.errors.get() + sum(&|m| m.errors.get()),

@@ -40,7 +40,7 @@ impl Command {
 fn table(output: Output, services: &[ServiceResource], verbose: bool) -> String {
     let mut table = Table::new(&["NAME", "ADDRESS", "PROTOCOL", "TARGETS"]);
     if output.wide() || verbose {
-        table.columns(&["LISTENERS"]);
+        table.columns(&["LISTENERS", "IMPORT"]);
     }
     if verbose {
         table.columns(&[
@@ -66,6 +66,7 @@ fn table(output: Output, services: &[ServiceResource], verbose: bool) -> String 
             vec![service.name.clone(), address, spec.protocol.to_string(), targets.join(", ")];
         if output.wide() || verbose {
             row.push(status.listeners.join(", "));
+            row.push(status.import.clone().unwrap_or_else(|| "-".into()));
         }
         if verbose {
             row.push(status.flows_open.to_string());

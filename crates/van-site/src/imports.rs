@@ -1,0 +1,212 @@
+//! Services of the network that appear here by themselves, each at a loopback address of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use parking_lot::Mutex;
+use tracing::warn;
+use van_model::api::Severity;
+use van_model::{Address, Bind, ListenerSpec, Name, Protocol};
+use van_net::Tasks;
+use van_proxy::{Listener, ListenerState};
+use van_routing::{Routes, ServiceOffers};
+use van_store::{Store, StoreError};
+use wildmatch::WildMatch;
+
+use crate::resources::Kept;
+use crate::site::Site;
+
+/// The document that keeps which service has which address.
+const DOCUMENT: &str = "imports";
+
+/// The first two bytes of the addresses: a part of 127.0.0.0/8 that nothing else is known to use.
+const NETWORK: [u8; 2] = [127, 77];
+
+/// Services that appear here at once, and places that are remembered: fewer than the network has
+/// addresses, so that a free one is found soon.
+const MAX_IMPORTS: usize = 10_000;
+
+/// Imported services and their places.
+pub(crate) struct Imports {
+    places: Kept<BTreeMap<String, Ipv4Addr>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    running: BTreeMap<Address, Import>,
+    /// The version of the routes and the globs that were last looked at.
+    seen: Option<(u64, Vec<String>)>,
+}
+
+struct Import {
+    place: SocketAddr,
+    listener: Result<Listener, String>,
+}
+
+/// An imported service as status shows it.
+pub(crate) struct ImportState {
+    pub(crate) address: Address,
+    pub(crate) place: SocketAddr,
+    pub(crate) state: Result<ListenerState, String>,
+}
+
+impl Imports {
+    pub(crate) fn load(store: &Store) -> Result<Self, StoreError> {
+        Ok(Self { places: Kept::load(store, DOCUMENT)?, inner: Mutex::default() })
+    }
+
+    /// What is imported now, in address order.
+    pub(crate) fn all(&self) -> Vec<ImportState> {
+        let inner = self.inner.lock();
+        let show = |(address, import): (&Address, &Import)| ImportState {
+            address: address.clone(),
+            place: import.place,
+            state: import.listener.as_ref().map(Listener::state).map_err(Clone::clone),
+        };
+        inner.running.iter().map(show).collect()
+    }
+
+    /// Stops all; open flows go on.
+    pub(crate) fn stop(&self) {
+        self.inner.lock().running.clear();
+    }
+
+    /// The address of a service: the one that it had, else a free one, the same on every site as far
+    /// as may be.
+    fn address_of(&self, store: &Store, name: &str) -> Option<Ipv4Addr> {
+        let places = self.places.get();
+        if let Some(known) = places.get(name) {
+            return Some(*known);
+        }
+        if places.len() >= MAX_IMPORTS {
+            return None;
+        }
+        let taken: BTreeSet<&Ipv4Addr> = places.values().collect();
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let start = hasher.finish() as u16;
+        let free = (0..u16::MAX).map(|n| at(start.wrapping_add(n))).find(|a| !taken.contains(a))?;
+        let kept = self.places.change(store, |places| places.insert(name.to_owned(), free));
+        if let Err(error) = kept {
+            warn!(%error, name, "the address of an imported service is not kept");
+        }
+        Some(free)
+    }
+}
+
+/// An address of the network, without its first and last, which look like the network's own.
+fn at(number: u16) -> Ipv4Addr {
+    let [high, low] = number.clamp(1, u16::MAX - 1).to_be_bytes();
+    Ipv4Addr::new(NETWORK[0], NETWORK[1], high, low)
+}
+
+/// The port under which a service appears: its name's, an explicit one, else the lowest of its
+/// targets.
+fn port(address: &Address, service: &ServiceOffers) -> Option<u16> {
+    let offers = || service.offers.values();
+    let explicit = address.port().or_else(|| offers().filter_map(|o| o.service_port).min());
+    explicit.or_else(|| offers().filter_map(|o| o.target_port).min())
+}
+
+/// What is to be imported: what others offer and a glob fits, and the port of each.
+fn wanted(routes: &Routes, globs: &[String]) -> BTreeMap<Address, u16> {
+    let globs: Vec<WildMatch> = globs.iter().map(|glob| WildMatch::new(glob)).collect();
+    let fits = |address: &Address| {
+        globs.iter().any(|g| g.matches(address.as_str()) || g.matches(address.name()))
+    };
+    let offered =
+        routes.services.iter().filter(|(address, service)| {
+            // What only this site offers is here already, often on the very port.
+            service.offers.iter().any(|(router, offer)| {
+                router.site != routes.me.site && offer.protocol == Protocol::Tcp
+            }) && service.conflict.is_none()
+                && fits(address)
+        });
+    let with_port = offered.filter_map(|(a, service)| Some((a.clone(), port(a, service)?)));
+    with_port.take(MAX_IMPORTS).collect()
+}
+
+impl Site {
+    /// Makes listeners for what is to appear here, and takes those away that are not.
+    ///
+    /// A service keeps its listener while its site can't be reached for a moment: it refuses then.
+    pub(crate) fn sync_imports(&self) {
+        let routes = self.map.routes();
+        let globs = self.loaded.lock().config.services.import.clone();
+        let seen = (routes.version, globs);
+        let mut inner = self.imports.inner.lock();
+        if inner.seen.as_ref() == Some(&seen) || self.tasks.is_cancelled() {
+            return;
+        }
+        let wanted = wanted(&routes, &seen.1);
+        inner.seen = Some(seen);
+        inner.running.retain(|address, import| wanted.get(address) == Some(&import.place.port()));
+        for (address, port) in wanted {
+            if inner.running.contains_key(&address) {
+                continue;
+            }
+            let Some(ip) = self.imports.address_of(&self.store, address.name()) else { continue };
+            let place = SocketAddr::new(IpAddr::V4(ip), port);
+            let listener = self.import(&address, place);
+            if let Err(why) = &listener {
+                let text = format!("service {address} can't appear at {place}: {why}");
+                let subject = format!("service/{address}");
+                self.event(Severity::Warning, "ImportFailed", subject, text);
+            }
+            inner.running.insert(address, Import { place, listener });
+        }
+    }
+
+    /// Tries again to bind what could not be bound.
+    pub(crate) fn retry_imports(&self) {
+        let mut inner = self.imports.inner.lock();
+        for (address, import) in &mut inner.running {
+            if import.listener.is_err() {
+                import.listener = self.import(address, import.place);
+            }
+        }
+    }
+
+    fn import(&self, address: &Address, place: SocketAddr) -> Result<Listener, String> {
+        let name = Name::from_lossy(address.as_str()).ok_or("it has no usable name")?;
+        let spec = ListenerSpec::new(name, address.clone(), Bind::Tcp(place.into()));
+        let mailbox = self.mailbox.clone();
+        let changed = std::sync::Arc::new(move || mailbox.ring());
+        let worker: &Tasks = self.workers.get(self.workers.next());
+        Listener::start(spec, self.dispatcher.clone(), worker, changed).map_err(|e| e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_keeps_its_address_and_no_two_share_one() {
+        let store = Store::in_memory();
+        let imports = Imports::load(&store).unwrap();
+        let mut seen = BTreeSet::new();
+        for n in 0..2000 {
+            let address = imports.address_of(&store, &format!("service-{n}")).unwrap();
+            assert_eq!(&address.octets()[..2], NETWORK);
+            assert!(seen.insert(address), "{address} twice");
+        }
+        let again = Imports::load(&store).unwrap();
+        let first = imports.address_of(&store, "service-7");
+        assert_eq!(again.address_of(&store, "service-7"), first);
+        let fresh = Imports::load(&Store::in_memory()).unwrap();
+        assert_eq!(
+            fresh.address_of(&Store::in_memory(), "service-0"),
+            imports.address_of(&store, "service-0"),
+            "the same everywhere"
+        );
+    }
+
+    #[test]
+    fn the_ends_of_the_network_are_left_alone() {
+        assert_eq!(at(0), Ipv4Addr::new(127, 77, 0, 1));
+        assert_eq!(at(u16::MAX), Ipv4Addr::new(127, 77, 255, 254));
+    }
+}
