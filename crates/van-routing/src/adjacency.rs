@@ -15,6 +15,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const BEFORE_ASKING: Duration = Duration::from_millis(500);
 /// Records of unknown sites that are looked at in one go, and one each of the next.
 const STRANGERS: (u32, Duration) = (2048, Duration::from_millis(10));
+/// Digests that are answered in one go, and one each of the next.
+const DIGESTS: (u32, Duration) = (10, Duration::from_millis(100));
 
 /// When something is sent, and how often it was.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +62,10 @@ pub(crate) struct Adjacency {
     /// Whether the neighbour's digest was seen since the link came up.
     pub(crate) met: bool,
     pub(crate) strangers: Rate,
+    pub(crate) digests: Rate,
+    /// Until when no more records are sent without an acknowledgement, because so many are on
+    /// their way.
+    pub(crate) full_until: Option<Instant>,
 }
 
 impl Adjacency {
@@ -76,6 +82,8 @@ impl Adjacency {
             voucher: Some(Due::at(now + FIRST_WAIT)),
             met: false,
             strangers: Rate::new(now, STRANGERS.0, STRANGERS.1),
+            digests: Rate::new(now, DIGESTS.0, DIGESTS.1),
+            full_until: None,
         }
     }
 
@@ -116,7 +124,8 @@ impl Adjacency {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let pending = self.pending.values().map(|due| due.at);
+        let pending = self.pending.values().map(|due| due.at).min();
+        let pending = self.full_until.or(pending).into_iter();
         let wants = self.wants.values().map(|want| want.due.at);
         let single = [self.digest, self.voucher].into_iter().flatten().map(|due| due.at);
         pending.chain(wants).chain(single).min()

@@ -91,6 +91,7 @@ impl Router {
     }
 
     fn flush_records(&mut self, now: Instant, link: LinkId, adjacency: &mut Adjacency) {
+        adjacency.full_until = None;
         if adjacency.pending.is_empty() {
             return;
         }
@@ -105,11 +106,12 @@ impl Router {
         let mut batch = Vec::new();
         let mut batches = Vec::new();
         let mut bytes = 0;
+        let mut is_full = false;
         for (router, due) in adjacency.pending.iter_mut().filter(|(_, due)| due.at <= now) {
             let Some(entry) = self.database.entry(*router) else { continue };
             let len = entry.signed.as_bytes().len();
             if in_flight > 0 && in_flight + len > MAX_IN_FLIGHT {
-                // What is on its way brings acknowledgements, or its own next time.
+                is_full = true;
                 break;
             }
             if bytes > 0 && bytes + len > FULL {
@@ -121,6 +123,10 @@ impl Router {
             bytes += len;
             in_flight += len;
             due.sent(now);
+        }
+        if is_full {
+            let on_their_way = adjacency.pending.values().map(|due| due.at);
+            adjacency.full_until = on_their_way.filter(|at| *at > now).min();
         }
         batches.push(batch);
         for batch in batches.iter().filter(|batch| !batch.is_empty()) {

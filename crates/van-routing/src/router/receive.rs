@@ -58,6 +58,11 @@ impl Router {
         edge: bool,
         versions: Vec<(RouterId, Version)>,
     ) {
+        let is_taken = self.links.get_mut(&link).is_some_and(|a| a.digests.take(now));
+        if !is_taken {
+            // Not acknowledged, so that it comes again.
+            return;
+        }
         let theirs: BTreeMap<RouterId, Version> = versions.into_iter().collect();
         self.tell_if_merged(now, link, edge, &theirs);
         let passes_on = !self.is_own_mode_edge();

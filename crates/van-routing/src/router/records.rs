@@ -50,6 +50,7 @@ impl Router {
         let version = Version::of((epoch, counter), bytes);
         let age = Duration::from_secs(u64::from(age));
         let arrival = Arrival { link, from, age, bytes, router, version };
+        let passes_on = !self.is_own_mode_edge() || router == self.me || router == from;
         let Some(adjacency) = self.links.get_mut(&link) else { return };
         let known = self.database.entry(router).map(|entry| (entry.version, entry.member));
         match known {
@@ -57,7 +58,7 @@ impl Router {
                 adjacency.pending.remove(&router);
             }
             Some((known, member)) if known > version => {
-                if member {
+                if member && passes_on {
                     adjacency.pend_once(now, router);
                 }
             }

@@ -109,6 +109,7 @@ impl VirtualNetwork {
                 self.links += 1;
                 let link = LinkId(self.links);
                 self.wires[wire].up = Some(link);
+                self.up.insert(link, wire);
                 for (side, end) in ends.into_iter().enumerate() {
                     let (peer, cost) = (self.id(ends[1 - side]), self.wires[wire].costs[side]);
                     self.with(end, |router, now| router.link_up(now, link, peer, cost));
@@ -116,6 +117,7 @@ impl VirtualNetwork {
             }
             Some(link) if !usable => {
                 self.wires[wire].up = None;
+                self.up.remove(&link);
                 for end in ends {
                     self.with(end, |router, now| router.link_down(now, link));
                 }

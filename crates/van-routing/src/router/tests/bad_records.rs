@@ -123,10 +123,11 @@ fn a_router_goes_on_behind_its_own_record_even_at_the_last_epoch() {
         // The link that came up before is said in the same or in one more record.
         let (epoch, counter) = own.signed.record.sequence();
         assert!(epoch == due.0 && (due.1..=due.1 + 1).contains(&counter), "{epoch} {counter}");
-        let mut new_epochs = pair.router.take_events().into_iter().filter_map(|event| match event {
-            RouterEvent::NewEpoch { epoch, .. } => Some(epoch),
-            _ => None,
-        });
+        let mut new_epochs =
+            pair.router.take_events().into_iter().filter_map(|event| match event {
+                RouterEvent::NewEpoch { epoch, .. } => Some(epoch),
+                _ => None,
+            });
         let expected = (due.0 != 1).then_some(due.0);
         assert_eq!(new_epochs.next_back(), expected);
     }

@@ -134,3 +134,41 @@ fn more_offers_than_a_record_holds_are_left_out_and_told() {
     let events = pair.router.take_events();
     assert!(events.contains(&RouterEvent::TooManyOffers { left_out: 9000 - told }), "{events:?}");
 }
+
+#[test]
+fn a_neighbour_that_acknowledges_nothing_is_sent_a_mebibyte_and_costs_no_timer() {
+    let mut pair = Pair::new();
+    let silent = LinkId(2);
+    let other = authority();
+    let mut trust = pair.router.trust.clone();
+    trust.pins.insert(other.id(), other.certificate().clone());
+    pair.router.set_trust(pair.now, trust);
+    pair.router.link_up(pair.now, silent, other.id().into(), 1);
+    pair.router.take_messages();
+    for _ in 0..8 {
+        let large = authority();
+        let mut record = record(&large, 1, &pair.neighbour);
+        let offers = (0..6000).map(|n| crate::OfferRecord {
+            address: format!("service-{n}").parse().unwrap(),
+            protocol: van_model::Protocol::Tcp,
+            service_port: None,
+            target_port: None,
+            targets: 1,
+            groups: Vec::new(),
+        });
+        record.offers = offers.collect();
+        pair.send(&vouched(record, &large, &pair.neighbour));
+    }
+    let sent = |pair: &mut Pair| {
+        let messages = pair.router.take_messages().into_iter();
+        let bytes = messages.filter(|(link, _)| *link == silent).map(|(_, bytes)| bytes.len());
+        bytes.sum::<usize>()
+    };
+    let first = sent(&mut pair);
+    assert!((1 << 19..(1 << 20) + 4096).contains(&first), "{first} bytes");
+    assert!(pair.router.next_timeout().unwrap() > pair.now, "nothing to do at once");
+    pair.wait(Duration::from_millis(900));
+    assert_eq!(sent(&mut pair), 0);
+    pair.wait(Duration::from_millis(300));
+    assert!(sent(&mut pair) >= first / 2, "sent again");
+}
