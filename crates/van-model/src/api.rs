@@ -220,6 +220,67 @@ pub struct PingReply {
     pub rtt_ms: f64,
 }
 
+/// At which end of a flow this site is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlowSide {
+    /// Its client is here.
+    Ingress,
+    /// Its workload is here, its client at another site.
+    Egress,
+}
+
+/// How a flow ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlowEnd {
+    /// Both directions ended in order.
+    Closed,
+    /// The end that is at this site broke: the client or the workload was gone.
+    Broken,
+    /// The other end reset it.
+    Reset,
+    /// No target could be reached.
+    NoTarget,
+    /// The link or the way to the other site was lost.
+    LinkLost,
+    /// The daemon stopped, or the link was deleted.
+    Stopped,
+}
+
+/// A user connection, open or ended lately (`GET /v1/flows`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FlowRecord {
+    /// Rises by one with each flow of this run of the daemon.
+    pub id: u64,
+    /// Which end is here.
+    pub side: FlowSide,
+    /// The service.
+    pub address: crate::Address,
+    /// The listener that took it, at the ingress.
+    pub listener: Option<String>,
+    /// Who connected, as far as that is known.
+    pub client: Option<String>,
+    /// The site at the other end; this one for a flow that stays here.
+    pub peer: Option<SiteId>,
+    /// That site's name.
+    pub peer_name: Option<String>,
+    /// The connector that took it.
+    pub target: Option<String>,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended; absent: it is open.
+    pub ended: Option<Timestamp>,
+    /// Time to reach the target, in milliseconds.
+    pub connect_ms: Option<f64>,
+    /// Bytes from the client to the workload.
+    pub bytes_sent: u64,
+    /// Bytes from the workload to the client.
+    pub bytes_received: u64,
+    /// How it ended.
+    pub end: Option<FlowEnd>,
+}
+
 /// Body of `POST /v1/log`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogRequest {

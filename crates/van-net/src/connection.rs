@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
+use van_model::api::FlowEnd;
 use van_mux::{Deframer, GoAwayReason, Hello, ProtocolError, ResetCode, Session, StreamId};
 
 use crate::buffer::Buffer;
@@ -282,8 +283,12 @@ impl Connection {
         if let Some(registered) = self.core.registered.take() {
             registered.ended(reason);
         }
+        let end = match reason {
+            EndReason::WentAway(_) | EndReason::PeerWentAway(_) => FlowEnd::Stopped,
+            _ => FlowEnd::LinkLost,
+        };
         for flow in self.core.take_flows() {
-            flow.back_or_abort(false, ResetCode::Gone);
+            flow.back_or_abort(false, ResetCode::Gone, end);
         }
     }
 }

@@ -6,8 +6,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio_util::sync::DropGuard;
+use van_model::api::FlowEnd;
 use van_mux::{Open, ResetCode, StreamId};
 
+use crate::flow_log::Logged;
 use crate::meter::{Counted, Meter};
 use crate::signal::{ReadyList, Signal};
 use crate::socket::{FlowSocket, Read, Socket};
@@ -137,7 +139,12 @@ impl Flow {
     }
 
     /// The egress's end, whose workload is being connected.
-    pub(crate) fn egress(stream: StreamId, list: &Arc<ReadyList>, connecting: DropGuard) -> Self {
+    pub(crate) fn egress(
+        stream: StreamId,
+        list: &Arc<ReadyList>,
+        connecting: DropGuard,
+        counted: Counted,
+    ) -> Self {
         Self {
             socket: None,
             signal: Signal::new(stream, list),
@@ -150,7 +157,7 @@ impl Flow {
             is_client: false,
             connecting: Some(connecting),
             meter: None,
-            counted: Counted::default(),
+            counted,
         }
     }
 
@@ -340,6 +347,38 @@ impl Flow {
         }
     }
 
+    /// Counts bytes from this end's socket.
+    pub(crate) fn count_from_socket(&self, bytes: usize) {
+        if let Some(meter) = &self.meter {
+            meter.sent.add(bytes as u64);
+        }
+        if let Some(log) = self.counted.log() {
+            let (sent, received) = log.counts();
+            (if self.is_client { sent } else { received }).add(bytes as u64);
+        }
+    }
+
+    /// Counts bytes for this end's socket.
+    pub(crate) fn count_for_socket(&self, bytes: usize) {
+        if let Some(meter) = &self.meter {
+            meter.received.add(bytes as u64);
+        }
+        if let Some(log) = self.counted.log() {
+            let (sent, received) = log.counts();
+            (if self.is_client { received } else { sent }).add(bytes as u64);
+        }
+    }
+
+    /// Notes how the flow ends; the first word counts.
+    pub(crate) fn ends(&self, end: FlowEnd) {
+        self.counted.ends(end);
+    }
+
+    /// Its place in the log.
+    pub(crate) fn log(&self) -> Option<&Logged> {
+        self.counted.log()
+    }
+
     /// Closes both directions so that the other end sees a reset.
     pub(crate) fn abort(self) {
         if let Some(meter) = &self.meter {
@@ -352,10 +391,13 @@ impl Flow {
 
     /// Ends this end of a flow: tried elsewhere if no workload can have seen a byte of it
     /// (`asserted`: the egress said so), else closed with a reset.
-    pub(crate) fn back_or_abort(mut self, asserted: bool, why: ResetCode) {
+    pub(crate) fn back_or_abort(mut self, asserted: bool, why: ResetCode, end: FlowEnd) {
         match self.take_back(asserted) {
             Some(flow) => flow.retry.clone().retry(flow, why),
-            None => self.abort(),
+            None => {
+                self.ends(end);
+                self.abort();
+            }
         }
     }
 

@@ -19,9 +19,10 @@ use van_pki::{Identity, PeerIdentity, Peers, TimeProvider};
 use crate::connection::{Connection, EndReason, Handle};
 use crate::establish::Handshake;
 use crate::flow::Connected;
+use crate::flow_log::FlowLog;
 use crate::join::{Admission, JoinRefusal, JoinRequest};
 use crate::link::{Link, Making, Member, Peer};
-use crate::meter::Meter;
+use crate::meter::{Counted, Meter};
 use crate::remote::{Paths, Remote, Router};
 use crate::tasks::Tasks;
 use crate::tls::TlsInfo;
@@ -96,6 +97,8 @@ pub struct LinksConfig {
     pub egress: Arc<dyn Egress>,
     /// Who is told.
     pub observer: Arc<dyn Observer>,
+    /// Where flows from other sites are noted.
+    pub flow_log: Arc<FlowLog>,
 }
 
 /// Bytes that each direction of a new stream may send before any CREDIT.
@@ -112,6 +115,7 @@ pub struct Links {
     pub(crate) circuits_meter: Arc<Meter>,
     /// Circuits that pass through.
     pub(crate) transit_meter: Arc<Meter>,
+    flow_log: Arc<FlowLog>,
     remotes: Mutex<BTreeMap<Router, Weak<Remote>>>,
     pub(crate) clock: Arc<dyn TimeProvider>,
     pub(crate) workers: Arc<Workers>,
@@ -180,7 +184,7 @@ impl Links {
     /// Makes an empty table.
     pub fn new(config: LinksConfig) -> Arc<Self> {
         let LinksConfig { local, identity, peers, members, paths, .. } = config;
-        let LinksConfig { clock, workers, budget, egress, observer, .. } = config;
+        let LinksConfig { clock, workers, budget, egress, observer, flow_log, .. } = config;
         let members_config =
             van_pki::session_server_config(&identity, members.clone(), clock.clone());
         Arc::new(Self {
@@ -191,6 +195,7 @@ impl Links {
             paths,
             circuits_meter: Arc::default(),
             transit_meter: Arc::default(),
+            flow_log,
             remotes: Mutex::default(),
             clock,
             workers,
@@ -480,6 +485,17 @@ const DUPLICATE_GRACE: Duration = Duration::from_secs(3600);
 impl Registered {
     pub(crate) fn meter(&self) -> &Meter {
         &self.link.meter
+    }
+
+    /// Notes a user's flow that the peer opens.
+    pub(crate) fn log(&self, open: &Open) -> Counted {
+        match open.kind {
+            Kind::Flow => {
+                let from = self.link.peer.id;
+                Counted::logged(self.links.flow_log.egress(&open.address, open.client, from))
+            }
+            Kind::Circuit => Counted::default(),
+        }
     }
 
     pub(crate) fn connect(&self, open: Open) -> BoxFuture<'static, Result<Connected, ResetCode>> {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use van_model::api::FlowEnd;
 use van_model::status::Quantiles;
+
+use crate::flow_log::Logged;
 
 /// One number that rises and falls.
 #[derive(Debug, Default)]
@@ -49,22 +52,42 @@ pub struct Meter {
     pub connect: Histogram,
 }
 
-/// Keeps a flow counted as open until it is dropped.
+/// Keeps a flow counted as open, and in the log, until it is dropped.
 #[derive(Debug, Default)]
-pub struct Counted(Vec<Arc<Meter>>);
+pub struct Counted {
+    meters: Vec<Arc<Meter>>,
+    log: Option<Logged>,
+}
 
 impl Counted {
+    /// A flow that is in the log.
+    pub fn logged(log: Logged) -> Self {
+        Self { meters: Vec::new(), log: Some(log) }
+    }
+
     /// Counts a flow, as open and in total, in one more meter.
     pub fn add(&mut self, meter: Arc<Meter>) {
         meter.open.add(1);
         meter.total.add(1);
-        self.0.push(meter);
+        self.meters.push(meter);
+    }
+
+    /// Its place in the log.
+    pub fn log(&self) -> Option<&Logged> {
+        self.log.as_ref()
+    }
+
+    /// Notes how it ends; the first word counts.
+    pub fn ends(&self, end: FlowEnd) {
+        if let Some(log) = &self.log {
+            log.ends(end);
+        }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.iter().for_each(|meter| meter.open.sub(1));
+        self.meters.iter().for_each(|meter| meter.open.sub(1));
     }
 }
 

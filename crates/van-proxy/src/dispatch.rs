@@ -8,9 +8,10 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tracing::debug;
+use van_model::api::FlowEnd;
 use van_model::{Address, SiteId};
 use van_mux::ResetCode;
-use van_net::{Link, Meter, NewFlow, Retry, Tasks, Workers};
+use van_net::{FlowLog, Link, Meter, NewFlow, Retry, Tasks, Workers};
 use van_routing::Choice;
 
 use crate::connectors::Connectors;
@@ -35,6 +36,7 @@ pub struct Dispatcher {
     local: Vec<Tasks>,
     penalties: Penalties,
     meter: Arc<Meter>,
+    flow_log: Arc<FlowLog>,
     max_flows: AtomicU32,
     turn: AtomicU64,
     next_worker: AtomicUsize,
@@ -51,6 +53,7 @@ impl Dispatcher {
             local: (0..workers.count()).map(|index| workers.get(index).child()).collect(),
             penalties: Penalties::default(),
             meter: Arc::default(),
+            flow_log: Arc::default(),
             max_flows: AtomicU32::new(max_flows),
             turn: AtomicU64::new(0),
             next_worker: AtomicUsize::new(0),
@@ -93,6 +96,11 @@ impl Dispatcher {
         self.local.iter().for_each(Tasks::cancel);
     }
 
+    /// What is known of this site's flows.
+    pub fn flow_log(&self) -> &Arc<FlowLog> {
+        &self.flow_log
+    }
+
     /// Where all flows of this site's listeners are counted.
     pub(crate) fn meter(&self) -> &Arc<Meter> {
         &self.meter
@@ -122,6 +130,9 @@ impl Dispatcher {
                 flow.open.address = address.clone();
             }
             flow.meter = candidate.meter.clone();
+            if let Some(log) = flow.counted.log() {
+                log.to_site(candidate.site);
+            }
             candidate.meter.open.add(1);
             match self.hand_over(candidate, flow) {
                 Ok(()) => return candidate.meter.total.add(1),
@@ -134,6 +145,7 @@ impl Dispatcher {
         if let Some(service) = services.iter().flatten().next() {
             service.meter.errors.add(1);
         }
+        flow.counted.ends(FlowEnd::NoTarget);
         flow.socket.abort();
     }
 

@@ -241,7 +241,9 @@ impl Shared {
     }
 
     fn take(&self, socket: Socket, client: Option<SocketAddr>) {
-        let mut counted = Counted::default();
+        let log = self.dispatcher.flow_log();
+        let name = self.spec.name.as_str();
+        let mut counted = Counted::logged(log.ingress(name, &self.spec.address, client));
         counted.add(self.meter.clone());
         counted.add(self.dispatcher.meter().clone());
         self.route.dispatch(NewFlow {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tracing::debug;
+use van_model::api::FlowEnd;
 use van_mux::ResetCode;
 use van_net::{Connected, Counted, Meter, NewFlow, Socket, Tasks};
 
@@ -85,8 +86,8 @@ impl Drop for Open {
 }
 
 async fn carry(flow: NewFlow, connected: Connected) {
-    let NewFlow { socket, read, ended, meter, counted: _counted, .. } = flow;
-    let Connected { socket: workload, mut preface, took, meter: target, .. } = connected;
+    let NewFlow { socket, read, ended, meter, counted, .. } = flow;
+    let Connected { socket: workload, mut preface, took, meter: target, target: name } = connected;
     meter.connect.record(took);
     target.connect.record(took);
     let mut at_target = Counted::default();
@@ -96,12 +97,21 @@ async fn carry(flow: NewFlow, connected: Connected) {
         Err(error) => return debug!(%error, "flow's socket failed"),
     };
     preface.extend_from_slice(&read);
-    let inward = Pipe::new(preface, ended, [&meter.sent, &target.received]);
-    let outward = Pipe::new(Vec::new(), false, [&target.sent, &meter.received]);
+    let (mut there, mut back) =
+        (vec![&meter.sent, &target.received], vec![&target.sent, &meter.received]);
+    if let Some(log) = counted.log() {
+        let (sent, received) = log.counts();
+        log.reached(&name, took);
+        there.push(sent);
+        back.push(received);
+    }
+    let inward = Pipe::new(preface, ended, there);
+    let outward = Pipe::new(Vec::new(), false, back);
     match copy(&ends.client, &ends.workload, inward, outward).await {
         Ok(()) => ends.in_order = true,
         Err(error) => {
             debug!(%error, "local flow was reset");
+            counted.ends(FlowEnd::Broken);
             meter.errors.add(1);
             target.errors.add(1);
         }

@@ -28,7 +28,7 @@ pub(crate) struct Pipe<'a> {
     written: usize,
     read_ended: bool,
     write_ended: bool,
-    counts: [&'a Count; 2],
+    counts: Vec<&'a Count>,
 }
 
 /// How a turn ended.
@@ -51,7 +51,7 @@ enum Failed {
 impl<'a> Pipe<'a> {
     /// A direction that starts with `waiting`; `ended`: nothing more is to be read. Bytes are added
     /// to `counts`.
-    pub(crate) fn new(waiting: Vec<u8>, ended: bool, counts: [&'a Count; 2]) -> Self {
+    pub(crate) fn new(waiting: Vec<u8>, ended: bool, counts: Vec<&'a Count>) -> Self {
         Self { waiting, written: 0, read_ended: ended, write_ended: false, counts }
     }
 

@@ -96,11 +96,13 @@ pub struct Site {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Rises with each start, so that records of this run are newer than those before.
     pub(crate) epoch: u32,
-    kept_epoch: Kept<u32>,
+    pub(crate) kept_epoch: Kept<u32>,
     pub(crate) started: Instant,
     pub(crate) remembered: Remembered,
     /// Why the state directory can't be written, if so.
     pub(crate) state_problem: Mutex<Option<String>>,
+    /// Rung when there is something to be kept on the disk.
+    pub(crate) noted: Notify,
     events: EventLog,
     changed: watch::Sender<u64>,
     this: Weak<Self>,
@@ -110,7 +112,7 @@ pub struct Site {
 const EPOCH: &str = "epoch";
 
 /// How often the site looks at what only time changes.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 /// Time that open flows get when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -158,6 +160,7 @@ impl Site {
             budget: Budget::new(memory_limit() / BUDGET_SHARE),
             egress: connectors.clone(),
             observer: mailbox.clone(),
+            flow_log: dispatcher.flow_log().clone(),
         });
         let site = Arc::new_cyclic(|this| Self {
             acceptor: Acceptor::new(links.clone()),
@@ -187,6 +190,7 @@ impl Site {
             started: Instant::now(),
             remembered: Remembered::default(),
             state_problem: Mutex::default(),
+            noted: Notify::new(),
             events: EventLog::default(),
             changed: watch::Sender::new(0),
             this: this.clone(),
@@ -203,6 +207,8 @@ impl Site {
         site.refresh_network();
         let task = site.clone();
         site.tasks.spawn("site", async move { task.run().await });
+        let task = site.clone();
+        site.tasks.spawn("upkeep", async move { task.keep_up().await });
         Ok(site)
     }
 
@@ -233,13 +239,13 @@ impl Site {
         let Letters { up, down, routes, refused } = self.mailbox.take();
         for link in up {
             self.peers.seen(&link.peer.id, &link.peer.name);
-            self.keep_peers();
+            self.noted.notify_one();
             let text = format!("link {} to site {} is up", link.name, link.peer.name);
             self.event(Severity::Info, "LinkUp", format!("link/{}", link.name), text);
         }
         for (link, why) in down {
             self.peers.seen(&link.peer.id, &link.peer.name);
-            self.keep_peers();
+            self.noted.notify_one();
             let text = format!("link {} to site {} is down: {why}", link.name, link.peer.name);
             self.event(Severity::Warning, "LinkDown", format!("link/{}", link.name), text);
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tracing::debug;
+use van_model::api::FlowEnd;
 use van_mux::{Accept, GoAwayReason, Open, OpenError, ResetCode, StreamId};
 
 use super::{Command, Core, EndReason};
@@ -105,6 +106,9 @@ impl Core {
             target: connected.target.clone(),
         };
         connected.meter.connect.record(connected.took);
+        if let Some(log) = flow.log() {
+            log.reached(&connected.target, connected.took);
+        }
         if let Err(error) = flow.connected(connected) {
             debug!(%error, "workload's socket failed");
             self.reset(stream, ResetCode::Internal);
@@ -122,10 +126,11 @@ impl Core {
     /// Takes a stream that the peer opened and asks for its workload.
     pub(super) fn offered(&mut self, stream: StreamId, open: Open) {
         let Some(registered) = &self.registered else { return };
+        let counted = registered.log(&open);
         let connect = registered.connect(open);
         // Dropped with the flow: a workload is not connected for an ingress that gave up.
         let scope = self.tasks.child();
-        self.insert(stream, Flow::egress(stream, &self.ready, scope.guard()));
+        self.insert(stream, Flow::egress(stream, &self.ready, scope.guard(), counted));
         let commands = self.handle.commands.clone();
         scope.spawn("connect", async move {
             let answer = connect.await.map(Box::new);
@@ -158,6 +163,8 @@ impl Core {
         self.session.reset(stream, code);
         if let Some(flow) = self.flows.remove(stream) {
             self.flow_ended(&flow);
+            let found = code != ResetCode::Unreachable && code != ResetCode::Refused;
+            flow.ends(if found { FlowEnd::Broken } else { FlowEnd::NoTarget });
             flow.abort();
         }
     }
@@ -169,8 +176,10 @@ impl Core {
         if flow.is_unaccepted() && code.may_try_elsewhere() {
             // A flow that crossed a GOAWAY may take another link to the same site.
             let crossed = code == ResetCode::Unreachable && self.session.is_going_away();
-            flow.back_or_abort(true, if crossed { ResetCode::Gone } else { code });
+            let code = if crossed { ResetCode::Gone } else { code };
+            flow.back_or_abort(true, code, FlowEnd::Reset);
         } else {
+            flow.ends(FlowEnd::Reset);
             flow.abort();
         }
     }

@@ -117,8 +117,12 @@ impl Core {
             Event::Accepted { stream, accept } => {
                 if let Some(flow) = self.flows.get_mut(stream) {
                     flow.accepted();
+                    let took = Duration::from_micros(accept.connect_us.into());
                     if let Some(meter) = &flow.meter {
-                        meter.connect.record(Duration::from_micros(accept.connect_us.into()));
+                        meter.connect.record(took);
+                    }
+                    if let Some(log) = flow.log() {
+                        log.reached(&accept.target, took);
                     }
                     self.session.wants_send(now, stream);
                 }
@@ -173,9 +177,7 @@ impl Core {
             if let Some(registered) = &self.registered {
                 registered.meter().received.add(bytes.len() as u64);
             }
-            if let Some(meter) = &flow.meter {
-                meter.received.add(bytes.len() as u64);
-            }
+            flow.count_for_socket(bytes.len());
             let delivered = flow.deliver(bytes, fin);
             self.after_delivery(now, stream, delivered, bytes.len());
         }

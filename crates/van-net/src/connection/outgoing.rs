@@ -116,9 +116,7 @@ impl Core {
         }
         match flow.read(&mut batch.slots(max)) {
             Ok(Read::Bytes { count, drained }) => {
-                if let Some(meter) = &flow.meter {
-                    meter.sent.add(count as u64);
-                }
+                flow.count_from_socket(count);
                 let blocked = drained && !flow.watch_read();
                 batch.push(wire, stream, count)?;
                 if let Some(registered) = &self.registered {

@@ -279,6 +279,7 @@ fn start(
         budget: Budget::new(1 << 30),
         egress: Arc::new(Workload(workload)),
         observer: Arc::new(Silent),
+        flow_log: Arc::default(),
     });
     *way.links.write() = Some(Arc::downgrade(&links));
     let tasks = Tasks::new(runtime.handle().clone(), Default::default());
