@@ -3,6 +3,7 @@
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,9 @@ use crate::{Outcome, files, log, paths, systemd};
 
 /// Threads of the control runtime: the API, dialling and handshakes; flows have their own.
 const CONTROL_THREADS: usize = 2;
+
+/// Time for the control runtime's tasks to end.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &RunArgs) -> Outcome {
     let loaded = files::read(args.config.as_deref()).map_err(Exit::lines)?;
@@ -81,7 +85,7 @@ async fn serve(loaded: Loaded, store: Store, socket: PathBuf, environment: Envir
                     told = line;
                 }
                 // Counts change all the time; systemd need not hear of each.
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
     }
@@ -89,6 +93,9 @@ async fn serve(loaded: Loaded, store: Store, socket: PathBuf, environment: Envir
     systemd::stopping();
     site.stop(signals.end()).await;
     stop_api.cancel();
+    tasks.cancel();
+    // What is being written is written; the timers that tasks wait for end with the runtime.
+    let _ = tokio::time::timeout(STOP_PATIENCE, tasks.wait()).await;
     Ok(())
 }
 

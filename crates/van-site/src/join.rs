@@ -8,6 +8,7 @@ use van_net::{Admission, JoinRefusal, JoinRequest, Joined, Pin};
 use van_pki::{CertificateDer, PeerIdentity, Voucher};
 use van_store::StoreError;
 
+use crate::blocking::blocking;
 use crate::peers::PinnedPeer;
 use crate::site::Site;
 
@@ -17,6 +18,14 @@ const NOT_ADMITTED: &str = "the organisation's bundle does not admit the other s
 impl Site {
     /// Decides on a newcomer: its secret counts once, then it is pinned.
     pub(crate) fn admit(
+        &self,
+        joiner: &PeerIdentity,
+        request: &JoinRequest,
+    ) -> Result<Admission, JoinRefusal> {
+        blocking(|| self.admit_now(joiner, request))
+    }
+
+    fn admit_now(
         &self,
         joiner: &PeerIdentity,
         request: &JoinRequest,
@@ -69,14 +78,16 @@ impl Site {
     /// Ends the trust in a peer for good: only a token that is made later admits it again. Returns
     /// its name.
     pub(crate) fn revoke(&self, peer: SiteId) -> Result<String, StoreError> {
-        let _trust = self.trust.lock();
-        self.tokens.bar(&self.store, peer)?;
-        let name = self.peers.change(&self.store, |pins| {
-            let pin = pins.get_mut(&peer)?;
-            pin.set_revoked(true);
-            Some(pin.name.clone())
-        })?;
-        Ok(name.unwrap_or_default())
+        blocking(|| {
+            let _trust = self.trust.lock();
+            self.tokens.bar(&self.store, peer)?;
+            let name = self.peers.change(&self.store, |pins| {
+                let pin = pins.get_mut(&peer)?;
+                pin.set_revoked(true);
+                Some(pin.name.clone())
+            })?;
+            Ok(name.unwrap_or_default())
+        })
     }
 
     /// The peer that a user means: by id, a prefix of it, or name.

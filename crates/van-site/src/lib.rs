@@ -9,6 +9,7 @@
 //! running.
 
 mod api;
+mod blocking;
 mod clock;
 mod error;
 mod events;
@@ -27,6 +28,7 @@ mod services;
 mod site;
 mod status;
 mod tokens;
+mod upkeep;
 mod views;
 
 pub use error::SiteError;

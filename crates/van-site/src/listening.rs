@@ -8,6 +8,7 @@ use van_model::api::Severity;
 use van_net::{Acceptor, Tasks};
 use van_proxy::Listener;
 
+use crate::blocking::blocking;
 use crate::reconcile::Running;
 use crate::site::Site;
 
@@ -35,7 +36,10 @@ impl Site {
         let mailbox = self.mailbox.clone();
         let changed = std::sync::Arc::new(move || mailbox.ring());
         let worker = self.workers.get(self.workers.next());
-        Listener::start(spec.clone(), self.dispatcher.clone(), worker, changed).map_err(|error| {
+        let start =
+            || Listener::start(spec.clone(), self.dispatcher.clone(), worker, changed.clone());
+        // A bind's name may have to be resolved.
+        blocking(start).map_err(|error| {
             let text = format!("listener {}: {error}", spec.name);
             self.event(Severity::Error, "BindFailed", format!("listener/{}", spec.name), text);
             error.to_string()

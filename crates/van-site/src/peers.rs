@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::{SignedDuration, Timestamp};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use van_model::SiteId;
 use van_pki::{Bundle, CertificateDer, Peers, Voucher};
 use van_store::{Store, StoreError};
 
+use crate::blocking::blocking;
 use crate::clock;
 
 /// The document that keeps the peers.
@@ -47,6 +48,8 @@ type Pins = BTreeMap<SiteId, PinnedPeer>;
 
 /// All pinned peers.
 pub(crate) struct PeerBook {
+    /// Held while the peers are changed; who reads does not wait for the disk.
+    changing: Mutex<()>,
     pins: RwLock<Pins>,
     bundle: Option<Bundle>,
     /// Rises with each change of whom this site trusts.
@@ -109,7 +112,8 @@ impl PeerBook {
             // Of a state from before revocations were counted.
             pin.set_revoked(pin.revoked);
         }
-        Ok(Self { pins: RwLock::new(pins), bundle, version: AtomicU64::new(1) })
+        let pins = RwLock::new(pins);
+        Ok(Self { changing: Mutex::default(), pins, bundle, version: AtomicU64::new(1) })
     }
 
     /// Whether an organisation's bundle admits this authority.
@@ -141,18 +145,31 @@ impl PeerBook {
         store: &Store,
         change: impl FnOnce(&mut Pins) -> T,
     ) -> Result<T, StoreError> {
-        let mut pins = self.pins.write();
-        let mut fresh = pins.clone();
-        let result = change(&mut fresh);
-        store.write(DOCUMENT, &fresh)?;
         let trusts = |pins: &Pins| -> Vec<_> {
             pins.iter().map(|(id, pin)| format!("{id} {:?}", pin.trust())).collect()
         };
-        if trusts(&pins) != trusts(&fresh) {
-            self.version.fetch_add(1, Ordering::Relaxed);
-        }
-        *pins = fresh;
-        Ok(result)
+        blocking(|| {
+            let _changing = self.changing.lock();
+            let mut fresh = self.all();
+            let before = trusts(&fresh);
+            let result = change(&mut fresh);
+            store.write(DOCUMENT, &fresh)?;
+            let is_other = before != trusts(&fresh);
+            let mut pins = self.pins.write();
+            for (id, old) in &*pins {
+                // What was noted meanwhile is newer.
+                if let Some(new) = fresh.get_mut(id).filter(|new| new.last_seen < old.last_seen) {
+                    new.last_seen = old.last_seen;
+                    new.name.clone_from(&old.name);
+                }
+            }
+            *pins = fresh;
+            drop(pins);
+            if is_other {
+                self.version.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(result)
+        })
     }
 
     /// Notes that a link to a peer is up or was until now; kept with the next change.
@@ -190,5 +207,28 @@ impl PeerBook {
             pins.retain(|id, _| !gone.iter().any(|(g, _)| g == id));
             gone.into_iter().map(|(_, name)| name).collect()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_and_noted_during_a_change_does_not_wait_and_is_not_lost() {
+        let store = Store::in_memory();
+        let book = PeerBook::load(&store, None).unwrap();
+        let [one, two] = [1, 2].map(|byte| SiteId::from_bytes([byte; 20]));
+        let pin = |name: &str| PinnedPeer::new(name.into(), &CertificateDer::from(vec![1]), false);
+        book.change(&store, |pins| pins.insert(one, pin("old"))).unwrap();
+        book.change(&store, |pins| {
+            assert!(book.get(&two).is_none() && book.all().len() == 1);
+            book.seen(&one, "new");
+            pins.insert(two, pin("two"))
+        })
+        .unwrap();
+        let one = book.get(&one).unwrap();
+        assert!(one.name == "new" && one.last_seen.is_some());
+        assert!(book.get(&two).is_some());
     }
 }

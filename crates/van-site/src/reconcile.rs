@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use van_config::Loaded;
@@ -15,6 +15,7 @@ use van_net::{DialSpec, DialStatus, Dialler, Meter, Proxy, Tasks};
 use van_pki::Token;
 use van_proxy::Listener;
 
+use crate::blocking::blocking;
 use crate::error::SiteError;
 use crate::listening::AcceptRun;
 use crate::replaced::{Replaced, close};
@@ -76,6 +77,9 @@ const MAX_TOKEN_FILE: u64 = 64 * 1024;
 /// Time for flows of a link that is deleted, long enough for GOAWAY to be sent.
 const DELETE_GRACE: Duration = Duration::from_millis(500);
 
+/// Why a listener does not run that is about to.
+const STARTING: &str = "it is being started";
+
 /// What is done about the token files of links that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TokenFiles {
@@ -85,8 +89,8 @@ enum TokenFiles {
 
 impl Dial {
     /// Whether it has another token than the one that runs. One that is gone is no other.
-    fn has_new_token(&self, run: &LinkRun) -> bool {
-        self.spec.token.is_some() && self.spec.token != run.dial.token
+    fn has_new_token(&self, old: Option<&Token>) -> bool {
+        self.spec.token.is_some() && self.spec.token.as_ref() != old
     }
 }
 
@@ -173,16 +177,19 @@ impl Site {
         wanted: &BTreeMap<String, Wanted<LinkSpec>>,
         files: TokenFiles,
     ) -> Result<BTreeMap<String, Dial>, SiteError> {
-        let running = self.running.lock();
         let mut dials = BTreeMap::new();
         for (name, wanted) in wanted {
-            let run = running.links.get(name).filter(|run| run.wanted.spec == wanted.spec);
-            if run.is_some_and(|run| files == TokenFiles::AsTheyWere || !self.waits_for_token(run))
-            {
+            // The token of what runs as wanted, and whether another one could help it.
+            let runs = {
+                let running = self.running.lock();
+                let run = running.links.get(name).filter(|run| run.wanted.spec == wanted.spec);
+                run.map(|run| (run.dial.token.clone(), self.waits_for_token(run)))
+            };
+            if runs.as_ref().is_some_and(|(_, waits)| files == TokenFiles::AsTheyWere || !waits) {
                 continue;
             }
-            match self.dial_spec(&wanted.spec) {
-                Ok(dial) if run.is_some_and(|run| !dial.has_new_token(run)) => {}
+            match blocking(|| self.dial_spec(&wanted.spec)) {
+                Ok(dial) if runs.is_some_and(|(token, _)| !dial.has_new_token(token.as_ref())) => {}
                 Ok(dial) => {
                     dials.insert(name.clone(), dial);
                 }
@@ -254,8 +261,9 @@ impl Site {
     fn run_wanted(&self, wanted: AllWanted, mut dials: BTreeMap<String, Dial>) -> Vec<String> {
         let mut changed = Vec::new();
         self.forget_link_peers(&wanted.links);
+        dials.values().for_each(|dial| self.keep_link_peer(dial));
         let mut running = self.running.lock();
-        running.drop_unwanted(self, &wanted, &dials, &mut changed);
+        let stopped = running.drop_unwanted(self, &wanted, &dials, &mut changed);
         for (name, wanted) in wanted.connectors {
             if running.connectors.get(&name) != Some(&wanted) {
                 self.connectors.set(wanted.spec.clone());
@@ -263,19 +271,20 @@ impl Site {
                 running.connectors.insert(name, wanted);
             }
         }
-        for (name, wanted) in wanted.listeners {
-            if running.listeners.get(&name).is_some_and(|run| run.wanted.spec == wanted.spec) {
-                continue;
-            }
-            let listener = self.start_listener(&wanted.spec);
-            changed.push(format!("listener/{name}"));
-            running.listeners.insert(name, ListenerRun { wanted, listener });
-        }
         for (name, wanted) in wanted.links {
             if let Some(dial) = dials.remove(&name) {
                 changed.push(format!("link/{name}"));
-                running.links.insert(name, self.start_link(wanted, dial));
+                running.links.insert(name, self.start_link(wanted, dial.spec));
             }
+        }
+        let listeners: Vec<_> = wanted
+            .listeners
+            .into_iter()
+            .filter(|(name, _)| !running.listeners.contains_key(name))
+            .collect();
+        for (name, wanted) in &listeners {
+            let run = ListenerRun { wanted: wanted.clone(), listener: Err(STARTING.into()) };
+            running.listeners.insert(name.clone(), run);
         }
         for address in wanted.accept {
             running.accepts.entry(address).or_insert_with(|| {
@@ -283,26 +292,33 @@ impl Site {
                 self.start_accept(address)
             });
         }
+        // What follows may wait for a name service or a worker; who reads does not.
+        drop(running);
+        blocking(|| stopped.into_iter().for_each(Listener::stop));
+        for (name, wanted) in listeners {
+            let listener = self.start_listener(&wanted.spec);
+            changed.push(format!("listener/{name}"));
+            self.running.lock().listeners.insert(name, ListenerRun { wanted, listener });
+        }
         // What was stopped and started again is one change.
         changed.sort();
         changed.dedup();
         changed
     }
 
-    fn start_link(&self, wanted: Wanted<LinkSpec>, dial: Dial) -> LinkRun {
-        let Dial { spec: dial, peer } = dial;
-        self.keep_link_peer(&dial.name, peer);
+    fn start_link(&self, wanted: Wanted<LinkSpec>, dial: DialSpec) -> LinkRun {
         let tasks = self.tasks.child();
         let (status, meter) = Dialler::start(self.links.clone(), dial.clone(), self.arc(), &tasks);
         LinkRun { wanted, dial, status, meter, tasks }
     }
 
     /// Keeps whom a link dials, so that it outlives its token. The link works without that, too.
-    fn keep_link_peer(&self, name: &str, peer: LinkPeer) {
-        if self.link_peers.get().get(name) == Some(&peer) {
+    fn keep_link_peer(&self, Dial { spec: DialSpec { name, .. }, peer }: &Dial) {
+        if self.link_peers.get().get(name) == Some(peer) {
             return;
         }
-        let kept = self.link_peers.change(&self.store, |kept| kept.insert(name.to_owned(), peer));
+        let kept =
+            self.link_peers.change(&self.store, |kept| kept.insert(name.clone(), peer.clone()));
         if let Err(error) = kept {
             let text = format!("the peer of link {name} is not kept, keep its token: {error}");
             self.event(Severity::Warning, "StateNotWritten", format!("link/{name}"), text);
@@ -327,32 +343,43 @@ impl Site {
     pub(crate) fn drain_replaced(&self) {
         let links = self.links.all();
         let running = &mut *self.running.lock();
-        running.replaced.drain(&running.links, &links);
+        running.replaced.drain(Instant::now(), &running.links, &links);
     }
 
     /// Tries again to bind what could not be bound.
     pub(crate) fn retry_binds(&self) {
-        let mut running = self.running.lock();
-        for run in running.listeners.values_mut().filter(|run| run.listener.is_err()) {
-            run.listener = self.start_listener(&run.wanted.spec);
+        // While the wanted state is changed, that is about to do the same.
+        let Ok(_changing) = self.changing.try_lock() else { return };
+        let (listeners, accepts) = {
+            let running = self.running.lock();
+            let listeners = running.listeners.values().filter(|run| run.listener.is_err());
+            let accepts = running.accepts.iter().filter(|(_, run)| run.is_err());
+            let listeners: Vec<_> = listeners.map(|run| run.wanted.spec.clone()).collect();
+            (listeners, accepts.map(|(address, _)| *address).collect::<Vec<_>>())
+        };
+        for spec in listeners {
+            let listener = self.start_listener(&spec);
+            if let Some(run) = self.running.lock().listeners.get_mut(spec.name.as_str()) {
+                run.listener = listener;
+            }
         }
-        let failed: Vec<_> =
-            running.accepts.iter().filter(|(_, run)| run.is_err()).map(|(a, _)| *a).collect();
-        for address in failed {
-            running.accepts.insert(address, self.start_accept(address));
+        for address in accepts {
+            let run = self.start_accept(address);
+            self.running.lock().accepts.insert(address, run);
         }
     }
 }
 
 impl Running {
-    /// Stops what is not wanted any more, or is wanted differently.
+    /// Stops what is not wanted any more, or is wanted differently, but for the listeners that it
+    /// returns: stopping them waits for their workers.
     fn drop_unwanted(
         &mut self,
         site: &Site,
         wanted: &AllWanted,
         dials: &BTreeMap<String, Dial>,
         changed: &mut Vec<String>,
-    ) {
+    ) -> Vec<Listener> {
         let links = wanted.links.iter().map(|(n, w)| (n, &w.spec)).collect::<BTreeMap<_, _>>();
         let gone: Vec<String> = self
             .links
@@ -382,10 +409,10 @@ impl Running {
             })
             .map(|(name, _)| name.clone())
             .collect();
+        let mut stopped = Vec::new();
         for name in gone {
-            if let Some(ListenerRun { listener: Ok(listener), .. }) = self.listeners.remove(&name) {
-                listener.stop();
-            }
+            let run = self.listeners.remove(&name);
+            stopped.extend(run.and_then(|run| run.listener.ok()));
             changed.push(format!("listener/{name}"));
         }
         self.connectors.retain(|name, old| {
@@ -403,19 +430,17 @@ impl Running {
             }
             keep
         });
+        stopped
     }
 
-    /// Stops taking new flows and links.
-    pub(crate) fn stop_taking(&mut self) {
-        for run in std::mem::take(&mut self.listeners).into_values() {
-            if let Ok(listener) = run.listener {
-                listener.stop();
-            }
-        }
+    /// Stops taking new flows and links, but for the listeners that it returns.
+    pub(crate) fn stop_taking(&mut self) -> Vec<Listener> {
         for run in self.links.values() {
             run.tasks.cancel();
         }
         self.accepts.clear();
+        let listeners = std::mem::take(&mut self.listeners).into_values();
+        listeners.filter_map(|run| run.listener.ok()).collect()
     }
 }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use van_model::{ConnectorSpec, Cost, HostPort, LinkSpec, ListenerSpec, SiteId};
 use van_store::{Store, StoreError};
 
+use crate::blocking::blocking;
+
 /// The document that keeps what the API wants.
 const RESOURCES: &str = "resources";
 
@@ -33,10 +35,12 @@ pub(crate) struct LinkPeer {
     pub(crate) cost: Option<Cost>,
 }
 
-/// A document in memory and on disk, which never differ.
+/// A document in memory and on disk, which differ only while it is written.
 #[derive(Debug)]
 pub(crate) struct Kept<T> {
     name: &'static str,
+    /// Held while it is changed; who reads does not wait for the disk.
+    changing: Mutex<()>,
     value: Mutex<T>,
 }
 
@@ -59,7 +63,11 @@ impl LinkPeers {
 
 impl<T: Clone + Default + Serialize + for<'de> Deserialize<'de>> Kept<T> {
     pub(crate) fn load(store: &Store, name: &'static str) -> Result<Self, StoreError> {
-        Ok(Self { name, value: Mutex::new(store.read(name)?.unwrap_or_default()) })
+        Ok(Self {
+            name,
+            changing: Mutex::default(),
+            value: Mutex::new(store.read(name)?.unwrap_or_default()),
+        })
     }
 
     pub(crate) fn get(&self) -> T {
@@ -72,11 +80,29 @@ impl<T: Clone + Default + Serialize + for<'de> Deserialize<'de>> Kept<T> {
         store: &Store,
         change: impl FnOnce(&mut T) -> R,
     ) -> Result<R, StoreError> {
-        let mut value = self.value.lock();
-        let mut fresh = value.clone();
-        let result = change(&mut fresh);
-        store.write(self.name, &fresh)?;
-        *value = fresh;
-        Ok(result)
+        blocking(|| {
+            let _changing = self.changing.lock();
+            let mut fresh = self.get();
+            let result = change(&mut fresh);
+            store.write(self.name, &fresh)?;
+            *self.value.lock() = fresh;
+            Ok(result)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_does_not_wait_for_a_change() {
+        let store = Store::in_memory();
+        let kept: Kept<u32> = Kept::load(&store, "number").unwrap();
+        let during = kept.change(&store, |number| {
+            *number = 7;
+            kept.get()
+        });
+        assert_eq!((during.unwrap(), kept.get()), (0, 7));
     }
 }

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::watch;
-use tracing::{error, warn};
+use tokio::sync::{Notify, watch};
 use van_config::Loaded;
 use van_model::api::Severity;
 use van_model::{Name, SiteId};
 use van_mux::Budget;
 use van_net::{Acceptor, Links, LinksConfig, Local, Proxy, Tasks, Workers};
-use van_proxy::{Connectors, Dispatcher};
+use van_proxy::{Connectors, Dispatcher, Listener};
 use van_routing::RouterConfig;
-use van_store::{Store, StoreError};
+use van_store::Store;
 
+use crate::blocking::blocking;
 use crate::clock::{self, SystemClock};
 use crate::error::SiteError;
 use crate::events::EventLog;
@@ -259,50 +259,9 @@ impl Site {
         self.notify();
     }
 
-    /// Keeps when peers were last seen; that also tells whether the state can be written.
-    fn keep_peers(&self) {
-        let kept = self.peers.keep(&self.store).and_then(|()| self.keep_epoch());
-        let problem = kept.err().map(|e| e.to_string());
-        if let Some(why) = &problem {
-            error!(why, "the state directory can't be written");
-        }
-        *self.state_problem.lock() = problem;
-    }
-
-    /// Keeps the epoch that could not be kept at the start, so that the next one is higher.
-    fn keep_epoch(&self) -> Result<(), StoreError> {
-        if self.kept_epoch.get() == self.epoch {
-            return Ok(());
-        }
-        self.kept_epoch.change(&self.store, |kept| *kept = self.epoch)
-    }
-
-    /// Keeps the epoch at which the router goes on after it met a newer record of its own.
-    pub(crate) fn keep_new_epoch(&self, epoch: u32) {
-        if let Err(error) = self.kept_epoch.change(&self.store, |kept| *kept = epoch) {
-            warn!(%error, "the new epoch is not kept");
-        }
-    }
-
     fn tick(&self) {
         self.own.renew_if_due();
-        if let Err(error) = self.tokens.drop_expired(&self.store) {
-            warn!(%error, "expired tokens stay in the state directory");
-        }
-        let linked = |id: &SiteId| !self.links.to(id).is_empty();
-        match self.peers.forget_ephemeral(&self.store, linked) {
-            Ok(gone) => gone.iter().for_each(|name| {
-                let text =
-                    format!("the one-shot site {name} was forgotten a day after its last link");
-                self.event(Severity::Info, "PeerForgotten", format!("site/{name}"), text);
-            }),
-            Err(error) => warn!(%error, "an ephemeral peer can't be forgotten"),
-        }
-        if self.state_problem.lock().is_some() {
-            self.keep_peers();
-        }
-        self.retry_binds();
-        self.retry_imports();
+        self.drain_replaced();
         self.refresh_network();
         self.notify();
     }
@@ -348,7 +307,8 @@ impl Site {
     /// Stops in order: no new flows, open ones may end for 10 s or until `hurry` comes, then what is
     /// left is reset and everything closes.
     pub async fn stop(&self, hurry: impl Future<Output = ()>) {
-        self.running.lock().stop_taking();
+        let stopped = self.running.lock().stop_taking();
+        blocking(|| stopped.into_iter().for_each(Listener::stop));
         self.imports.stop();
         self.links.close_all(DRAIN);
         tokio::select! {

@@ -10,6 +10,7 @@ use van_model::status::SiteRef;
 use van_pki::{Secret, SecretHash};
 use van_store::{Store, StoreError};
 
+use crate::blocking::blocking;
 use crate::clock;
 
 /// The document that keeps the tokens.
@@ -52,7 +53,11 @@ type Issued = BTreeMap<String, IssuedToken>;
 
 /// All tokens that have not expired.
 #[derive(Debug)]
-pub(crate) struct TokenBook(Mutex<Issued>);
+pub(crate) struct TokenBook {
+    /// Held while the tokens are changed; who reads does not wait for the disk.
+    changing: Mutex<()>,
+    issued: Mutex<Issued>,
+}
 
 /// Why a token can't be added.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +72,12 @@ pub(crate) enum AddError {
 
 impl TokenBook {
     pub(crate) fn load(store: &Store) -> Result<Self, StoreError> {
-        Ok(Self(Mutex::new(store.read(DOCUMENT)?.unwrap_or_default())))
+        let issued = Mutex::new(store.read(DOCUMENT)?.unwrap_or_default());
+        Ok(Self { changing: Mutex::default(), issued })
     }
 
     pub(crate) fn all(&self) -> Issued {
-        self.0.lock().clone()
+        self.issued.lock().clone()
     }
 
     pub(crate) fn add(
@@ -108,31 +114,29 @@ impl TokenBook {
         secret: &Secret,
         by: &SiteRef,
     ) -> Result<Option<String>, StoreError> {
-        let now = clock::now();
-        let mut issued = self.0.lock();
-        let mut found = None;
-        for (name, token) in issued.iter() {
-            let fits = token.hash.matches(secret) && token.admits(&by.id, now);
-            if fits {
-                found = Some(name.clone());
+        blocking(|| {
+            let _changing = self.changing.lock();
+            let (now, mut issued) = (clock::now(), self.all());
+            let mut found = None;
+            for (name, token) in &mut issued {
+                let fits = token.hash.matches(secret) && token.admits(&by.id, now);
+                if fits {
+                    found = Some((name.clone(), token));
+                }
             }
-        }
-        let Some(name) = found else { return Ok(None) };
-        if issued.get(&name).is_some_and(|token| token.was_redeemed_by(&by.id)) {
-            return Ok(Some(name));
-        }
-        let mut fresh = issued.clone();
-        if let Some(token) = fresh.get_mut(&name) {
-            token.redeemed_by.push(by.clone());
-        }
-        store.write(DOCUMENT, &fresh)?;
-        *issued = fresh;
-        Ok(Some(name))
+            let Some((name, token)) = found else { return Ok(None) };
+            if !token.was_redeemed_by(&by.id) {
+                token.redeemed_by.push(by.clone());
+                store.write(DOCUMENT, &issued)?;
+                *self.issued.lock() = issued;
+            }
+            Ok(Some(name))
+        })
     }
 
     /// Makes all present tokens refuse a site for good, whether or not it redeemed one.
     pub(crate) fn bar(&self, store: &Store, site: SiteId) -> Result<(), StoreError> {
-        if self.0.lock().values().all(|token| token.barred.contains(&site)) {
+        if self.issued.lock().values().all(|token| token.barred.contains(&site)) {
             return Ok(());
         }
         self.change(store, |issued| {
@@ -146,7 +150,7 @@ impl TokenBook {
     /// Drops expired tokens.
     pub(crate) fn drop_expired(&self, store: &Store) -> Result<(), StoreError> {
         let now = clock::now();
-        if self.0.lock().values().all(|t| now < t.expires) {
+        if self.issued.lock().values().all(|t| now < t.expires) {
             return Ok(());
         }
         self.change(store, |issued| {
@@ -160,12 +164,14 @@ impl TokenBook {
         store: &Store,
         change: impl FnOnce(&mut Issued) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut issued = self.0.lock();
-        let mut fresh = issued.clone();
-        let result = change(&mut fresh)?;
-        store.write(DOCUMENT, &fresh)?;
-        *issued = fresh;
-        Ok(result)
+        blocking(|| {
+            let _changing = self.changing.lock();
+            let mut fresh = self.all();
+            let result = change(&mut fresh)?;
+            store.write(DOCUMENT, &fresh)?;
+            *self.issued.lock() = fresh;
+            Ok(result)
+        })
     }
 }
 

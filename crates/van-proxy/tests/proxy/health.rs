@@ -160,7 +160,7 @@ fn the_old_target_serves_until_the_new_one_is_checked() {
     let go = Arc::new(AtomicBool::new(false));
     let target = held_http_workload(&go).to_string().parse().unwrap();
     let check = Check::Http("/".into());
-    let other = ConnectorSpec { target, check, ..spec.clone() };
+    let other = ConnectorSpec { target, check, ..spec };
     site.connectors.set(other.clone());
     // Once more, with something else that changes: the first one serves still.
     site.connectors.set(ConnectorSpec { weight: NonZeroU16::new(7).unwrap(), ..other });
