@@ -7,6 +7,10 @@
 //! Invariants: on the way of a byte there is no lock, no channel and no change of task; a
 //! connection always reads; identity is checked after every handshake, resumed or not.
 
+// The tests of whole sites are written as other crates see this one.
+#[cfg(test)]
+extern crate self as van_net;
+
 mod accept;
 mod backoff;
 mod buffer;
@@ -49,3 +53,10 @@ pub use socket::Socket;
 pub use tasks::Tasks;
 pub use tls::TlsInfo;
 pub use workers::Workers;
+
+#[cfg(test)]
+#[allow(dead_code, reason = "the other tests of circuits use the rest of it")]
+#[path = "../tests/circuits/chain.rs"]
+mod chain;
+#[cfg(test)]
+mod hostile_transit;

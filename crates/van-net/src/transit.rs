@@ -83,7 +83,7 @@ impl Links {
     }
 
     /// Takes the end-to-end session of a circuit whose destination is this site.
-    fn accept_circuit(self: &Arc<Self>, pipe: Pipe, worker: usize) {
+    pub(crate) fn accept_circuit(self: &Arc<Self>, pipe: Pipe, worker: usize) {
         let links = self.clone();
         self.workers.get(worker).clone().spawn("incoming circuit", async move {
             let choose = |offered: &[&[u8]]| {

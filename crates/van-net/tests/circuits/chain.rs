@@ -210,7 +210,15 @@ impl Network {
 
     /// A client whose flow goes from the first site to the last.
     pub(crate) fn client(&self) -> TcpStream {
+        let (client, flow) = self.flow();
         let (first, last) = (&self.sites[0], &self.sites[self.sites.len() - 1]);
+        let remote = first.links.remote((last.id, 0));
+        remote.open(Box::new(flow)).unwrap();
+        client
+    }
+
+    /// A client and its flow, which nobody has taken yet.
+    pub(crate) fn flow(&self) -> (TcpStream, NewFlow) {
         let front = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(front.local_addr().unwrap()).unwrap();
         let (socket, from) = front.accept().unwrap();
@@ -227,10 +235,8 @@ impl Network {
             counted: Counted::default(),
             tried: Vec::new(),
         };
-        let remote = first.links.remote((last.id, 0));
-        remote.open(Box::new(flow)).unwrap();
         client.set_read_timeout(Some(DEADLINE)).unwrap();
-        client
+        (client, flow)
     }
 }
 
