@@ -78,7 +78,7 @@ fn what_is_no_toml() {
 
 #[test]
 fn sections_of_later_versions() {
-    told("[services]\nimport = [\"*\"]\n", &[(2, "not in this version yet")]);
+    told("[services]\ndomain = \"x\"\n", &[(2, "not in this version yet")]);
     let connector = "[[connector]]\nname = \"c\"\ntarget = \"127.0.0.1:1\"\nprotocol = \"http\"\n";
     told(connector, &[(4, "not in this version yet")]);
 }

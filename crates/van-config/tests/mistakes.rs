@@ -184,9 +184,9 @@ fn protocols_of_later_versions() {
 #[test]
 fn services_of_later_versions() {
     one(
-        "[services]\nimport = [\"*\"]\n",
-        "vand.toml:2:10: services.import: services that appear by themselves are not in this \
-         version yet; accepted: []",
+        "[services]\nimport = [\"db-*\", \"Db\"]\n",
+        "vand.toml:2:19: services.import: \"Db\" fits no address; accepted: a-z, 0-9, '-', '.', \
+         ':port', and '*' and '?' for any characters",
     );
     one(
         "[services]\nimport = []\ndomain = \"van.internal\"\n",

@@ -63,6 +63,19 @@ impl Network {
         let mut known = self.links.lock();
         let mut router = self.router.lock();
         let mut changed = false;
+        // Those that came go first, so that a link which replaces another leaves no gap.
+        for link in up.iter().filter(|link| link.takes_flows()) {
+            if known.links.values().any(|old| Arc::ptr_eq(&old.link, link)) {
+                continue;
+            }
+            known.last += 1;
+            let id = LinkId(known.last);
+            let peer = RouterId { site: link.peer.id, replica: link.peer.replica };
+            let (cost, generation) = (link.cost, link.generation());
+            router.link_up(now, id, peer, cost);
+            known.links.insert(id, KnownLink { link: link.clone(), cost, generation });
+            changed = true;
+        }
         known.links.retain(|id, old| {
             let stays = old.link.takes_flows() && up.iter().any(|l| Arc::ptr_eq(l, &old.link));
             if !stays {
@@ -82,18 +95,6 @@ impl Network {
                 old.cost = old.link.cost;
                 router.link_cost(now, *id, old.cost);
             }
-        }
-        for link in up.iter().filter(|link| link.takes_flows()) {
-            if known.links.values().any(|old| Arc::ptr_eq(&old.link, link)) {
-                continue;
-            }
-            known.last += 1;
-            let id = LinkId(known.last);
-            let peer = RouterId { site: link.peer.id, replica: link.peer.replica };
-            let (cost, generation) = (link.cost, link.generation());
-            router.link_up(now, id, peer, cost);
-            known.links.insert(id, KnownLink { link: link.clone(), cost, generation });
-            changed = true;
         }
         changed
     }
