@@ -205,11 +205,14 @@ impl Site {
         }
         site.reconcile()?;
         site.refresh_network();
-        let task = site.clone();
-        site.tasks.spawn("site", async move { task.run().await });
-        let task = site.clone();
-        site.tasks.spawn("upkeep", async move { task.keep_up().await });
+        site.spawn_tasks();
         Ok(site)
+    }
+
+    fn spawn_tasks(&self) {
+        let (site, keeper) = (self.arc(), self.arc());
+        self.tasks.spawn("site", async move { site.run().await });
+        self.tasks.spawn("upkeep", async move { keeper.keep_up().await });
     }
 
     /// The site's task: takes notes from the data plane, and does what time asks for.
