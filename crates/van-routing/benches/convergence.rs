@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::mem::size_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use van_model::SiteId;
 use van_pki::{CertificateDer, Voucher};
@@ -91,10 +91,10 @@ fn measure(sites: usize) {
             &|network| network.offer(change, &address, 1),
         ];
         for (kind, change) in changes.into_iter().enumerate() {
-            let begin = Instant::now();
+            let begin = processor_time();
             change(&mut network);
             longest[kind] = longest[kind].max(network.settle(Duration::from_secs(120)));
-            least[kind] = least[kind].min(begin.elapsed());
+            least[kind] = least[kind].min(processor_time() - begin);
             network.run(Duration::from_secs(20));
         }
     }
@@ -110,6 +110,12 @@ fn measure(sites: usize) {
         least[2],
     );
     eprintln!("{sites} sites: {} messages in all", network.delivered());
+}
+
+/// What this process's first thread has used of the processor, whatever else the machine does.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap();
+    Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
 }
 
 /// A ring with chords: each site has about four links.

@@ -7,6 +7,7 @@ use van_model::{Address, Protocol};
 
 use crate::record::{OfferGroup, OfferRecord};
 use crate::router_id::RouterId;
+use crate::routes::Node;
 use crate::signed::SignedRecord;
 
 /// Everything that is offered under one address.
@@ -117,6 +118,15 @@ impl ServiceIndex {
         }
         self.indexed = records;
         told
+    }
+
+    /// Takes newer records that offer the same.
+    pub(crate) fn refresh(&mut self, routers: &BTreeMap<RouterId, Node>) {
+        for (router, record) in &mut self.indexed {
+            if let Some(node) = routers.get(router).filter(|n| !Arc::ptr_eq(&n.record, record)) {
+                *record = node.record.clone();
+            }
+        }
     }
 
     pub(crate) fn services(&self) -> &Arc<BTreeMap<Address, Arc<ServiceOffers>>> {

@@ -36,15 +36,22 @@ impl Router {
             };
             routers.insert(*router, Node { record: entry.signed.clone(), path });
         }
-        let reached = routers.iter().filter(|(_, node)| node.path.is_some());
-        let records = reached.map(|(router, node)| (*router, node.record.clone())).collect();
-        for (address, text) in self.index.update(records) {
-            self.events.push(now, RouterEvent::ServiceConflict { address, text });
+        let is_alike = is_alike(&old.routers, &routers);
+        if is_alike {
+            self.index.refresh(&routers);
+        } else {
+            let reached = routers.iter().filter(|(_, node)| node.path.is_some());
+            let records = reached.map(|(router, node)| (*router, node.record.clone())).collect();
+            for (address, text) in self.index.update(records) {
+                self.events.push(now, RouterEvent::ServiceConflict { address, text });
+            }
         }
         let services = self.index.services().clone();
         let version = old.version + 1;
         self.routes = Arc::new(Routes { version, me: self.me, routers, services });
-        self.tell_sites(now, &old);
+        if !is_alike {
+            self.tell_sites(now, &old);
+        }
     }
 
     /// The least-cost paths over what members say of their links, and this router's own links.
@@ -114,4 +121,16 @@ impl Router {
         }
         self.same_names = same;
     }
+}
+
+/// Whether the same routers are reached, under the same names and with the same offers: only paths
+/// and links are others.
+fn is_alike(old: &BTreeMap<RouterId, Node>, new: &BTreeMap<RouterId, Node>) -> bool {
+    let alike = |a: &Node, b: &Node| {
+        a.path.is_some() == b.path.is_some()
+            && (Arc::ptr_eq(&a.record, &b.record)
+                || (a.record.record.name == b.record.record.name
+                    && a.record.record.offers == b.record.record.offers))
+    };
+    old.len() == new.len() && old.iter().zip(new).all(|(a, b)| a.0 == b.0 && alike(a.1, b.1))
 }
