@@ -149,7 +149,7 @@ impl Site {
         self.network.router.lock().handle_timeout(now);
         self.network.send();
         let events = self.network.router.lock().take_events();
-        events.into_iter().for_each(|event| self.take_router_event(event));
+        events.iter().for_each(|event| self.take_router_event(event));
         let routes = self.network.routes();
         self.map.publish(routes.clone());
         self.publish_services(&routes, &links, offers, links_changed);
@@ -206,9 +206,9 @@ impl Site {
         }
     }
 
-    fn take_router_event(&self, event: RouterEvent) {
+    fn take_router_event(&self, event: &RouterEvent) {
         let site = |id: &SiteId| format!("site/{id}");
-        let (severity, reason, subject, text) = match &event {
+        let (severity, reason, subject, text) = match event {
             RouterEvent::SiteAppeared { site: id, name } => {
                 let text = format!("site {name} ({}) can be reached", id.short());
                 (Severity::Info, "SiteAppeared", site(id), text)
