@@ -253,8 +253,10 @@ impl Flow {
         matches!(socket.poll_read_ready(&mut Context::from_waker(&waker)), Poll::Ready(_))
     }
 
-    /// Bytes from the network: written at once where nothing waits, else kept.
-    pub(crate) fn deliver(&mut self, bytes: &[u8], fin: bool) -> io::Result<Delivered> {
+    /// Bytes from the network: written at once where nothing waits, else kept. What `bytes` holds
+    /// afterwards means nothing.
+    pub(crate) fn deliver(&mut self, bytes: &mut Vec<u8>, fin: bool) -> io::Result<Delivered> {
+        let count = bytes.len();
         self.inward.fin |= fin;
         if self.deaf {
             // Nobody hears it. Once all that was said has been passed on, the peer is told.
@@ -270,9 +272,12 @@ impl Flow {
             && let Some(socket) = &self.socket
             && !bytes.is_empty()
         {
-            written = write_all_possible(socket, bytes)?;
+            written = socket.write_whole(bytes)?;
+            if 0 < written && written < count {
+                written += write_all_possible(socket, &bytes[written..])?;
+            }
         }
-        if written < bytes.len() {
+        if written < count {
             self.inward.waiting.extend_from_slice(&bytes[written..]);
             self.watch_write();
         }

@@ -3,6 +3,7 @@
 //! It behaves as a socket does, so that a flow or a connection can live on one end of it: reads and
 //! writes never wait, each direction ends in order or by a reset, and dropping an end closes it.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
@@ -12,12 +13,15 @@ use parking_lot::Mutex;
 
 use crate::socket::Read;
 
-/// Bytes that wait in one direction at the most, so that what is sealed into a circuit stays near
-/// what the link takes.
+/// Bytes that wait in one direction before no more are taken, so that what is sealed into a circuit
+/// stays near what the link takes. The last lump may go beyond it.
 const LIMIT: usize = 256 * 1024;
 
-/// Emptied memory below this is kept for the next bytes.
-const KEPT: usize = 64 * 1024;
+/// Bytes at which a writer that waits is called: fewer and larger lumps than at every read.
+const LOW: usize = LIMIT / 2;
+
+/// Small writes share a lump of this size.
+const LUMP: usize = 64 * 1024;
 
 /// One end of a stream between two tasks.
 pub struct Pipe {
@@ -32,9 +36,14 @@ struct Half(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    bytes: Vec<u8>,
-    /// How much of `bytes` has been read.
+    /// Lumps in their order; none is empty.
+    lumps: VecDeque<Vec<u8>>,
+    /// How much of the first lump has been read.
     start: usize,
+    /// Bytes in all lumps that have not been read.
+    waiting: usize,
+    /// An emptied lump for the next bytes, while others wait.
+    spare: Vec<u8>,
     /// No more will be written.
     ended: bool,
     /// Nobody reads any more.
@@ -46,28 +55,12 @@ struct State {
 }
 
 impl State {
-    fn waiting(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-
-    /// Counts bytes as read; gives memory back that a busy moment left.
-    fn consume(&mut self, count: usize) {
-        self.start += count;
-        if self.start == self.bytes.len() {
-            self.start = 0;
-            self.bytes.clear();
-            if self.bytes.capacity() > KEPT {
-                self.bytes = Vec::new();
-            }
-        }
-    }
-
     fn readable(&self) -> bool {
-        self.waiting() > 0 || self.ended || self.reset
+        self.waiting > 0 || self.ended || self.reset
     }
 
     fn writable(&self) -> bool {
-        self.waiting() < LIMIT || self.deaf || self.reset
+        self.waiting < LIMIT || self.deaf || self.reset
     }
 
     fn may_write(&self) -> io::Result<()> {
@@ -79,16 +72,52 @@ impl State {
             Ok(())
         }
     }
+
+    fn forget(&mut self) {
+        self.lumps = VecDeque::new();
+        (self.start, self.waiting) = (0, 0);
+        self.spare = Vec::new();
+    }
+
+    /// Takes the first lump out; returns it and where its bytes start.
+    fn pop(&mut self) -> Option<(Vec<u8>, usize)> {
+        let lump = self.lumps.pop_front()?;
+        let start = std::mem::take(&mut self.start);
+        self.waiting -= lump.len() - start;
+        if self.lumps.is_empty() {
+            // An idle stream owns no memory.
+            self.spare = Vec::new();
+        }
+        Some((lump, start))
+    }
+
+    /// Copies from the first lump; returns how much.
+    fn copy_to(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(lump) = self.lumps.front() else { return 0 };
+        let count = buffer.len().min(lump.len() - self.start);
+        buffer[..count].copy_from_slice(&lump[self.start..self.start + count]);
+        if self.start + count < lump.len() {
+            self.start += count;
+            self.waiting -= count;
+        } else if let Some((mut lump, _)) = self.pop()
+            && !self.lumps.is_empty()
+        {
+            lump.clear();
+            self.spare = lump;
+        }
+        count
+    }
 }
 
 impl Half {
     /// Changes the state and wakes whom the change concerns, after the lock is given back.
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.0.lock();
-        let (was_readable, was_writable) = (state.readable(), state.writable());
+        let was_readable = state.readable();
         let result = change(&mut state);
         let reader = (!was_readable && state.readable()).then(|| state.reader.take()).flatten();
-        let writer = (!was_writable && state.writable()).then(|| state.writer.take()).flatten();
+        let room = state.writable() && (state.waiting <= LOW || state.deaf || state.reset);
+        let writer = room.then(|| state.writer.take()).flatten();
         drop(state);
         reader.into_iter().chain(writer).for_each(Waker::wake);
         result
@@ -97,8 +126,7 @@ impl Half {
     fn reset(&self) {
         self.change(|state| {
             state.reset = true;
-            state.start = 0;
-            state.bytes = Vec::new();
+            state.forget();
         });
     }
 }
@@ -119,36 +147,39 @@ impl Pipe {
             }
             let mut count = 0;
             for buffer in buffers {
-                let from = state.start + count;
-                let n = buffer.len().min(state.bytes.len() - from);
-                buffer[..n].copy_from_slice(&state.bytes[from..from + n]);
-                count += n;
+                let mut filled = 0;
+                while filled < buffer.len() && state.waiting > 0 {
+                    filled += state.copy_to(&mut buffer[filled..]);
+                }
+                count += filled;
             }
             if count == 0 {
                 return Ok(if state.ended { Read::End } else { Read::Blocked });
             }
-            state.consume(count);
             // The end must be seen by another read: it signals no second time.
-            let drained = state.waiting() == 0 && !state.ended;
+            let drained = state.waiting == 0 && !state.ended;
             Ok(Read::Bytes { count, drained })
         })
     }
 
-    /// Takes all that waits by exchanging it for `bytes`, which must hold nothing. Returns where in
+    /// Takes the first lump by exchanging it for `bytes`, which must hold nothing. Returns where in
     /// it the bytes start.
     pub(crate) fn exchange_in(&self, bytes: &mut Vec<u8>) -> io::Result<(usize, Read)> {
         self.inward.change(|state| {
             if state.reset {
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
-            let count = state.waiting();
-            if count == 0 {
+            let Some((lump, start)) = state.pop() else {
                 return Ok((0, if state.ended { Read::End } else { Read::Blocked }));
+            };
+            let count = lump.len() - start;
+            let mut empty = std::mem::replace(bytes, lump);
+            if !state.lumps.is_empty() {
+                empty.clear();
+                state.spare = empty;
             }
-            bytes.clear();
-            std::mem::swap(&mut state.bytes, bytes);
-            let start = std::mem::take(&mut state.start);
-            Ok((start, Read::Bytes { count, drained: !state.ended }))
+            let drained = state.waiting == 0 && !state.ended;
+            Ok((start, Read::Bytes { count, drained }))
         })
     }
 
@@ -156,27 +187,42 @@ impl Pipe {
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.outward.change(|state| {
             state.may_write()?;
-            let count = bytes.len().min(LIMIT.saturating_sub(state.waiting()));
-            if count > 0 && state.start > 0 {
-                let start = std::mem::take(&mut state.start);
-                state.bytes.drain(..start);
+            let count = bytes.len().min(LIMIT.saturating_sub(state.waiting));
+            if count == 0 {
+                return Ok(0);
             }
-            state.bytes.extend_from_slice(&bytes[..count]);
+            match state.lumps.back_mut() {
+                Some(last) if last.len() + count <= LUMP => {
+                    last.extend_from_slice(&bytes[..count]);
+                }
+                _ => {
+                    let mut lump = std::mem::take(&mut state.spare);
+                    lump.extend_from_slice(&bytes[..count]);
+                    state.lumps.push_back(lump);
+                }
+            }
+            state.waiting += count;
             Ok(count)
         })
     }
 
-    /// Hands over `bytes[start..]` whole where nothing waits, in exchange for empty memory. Returns
-    /// whether it did.
+    /// Hands over `bytes[start..]`, at least one, in exchange for empty memory, where there is room
+    /// for any. Returns whether it did.
     pub(crate) fn exchange_out(&self, bytes: &mut Vec<u8>, start: usize) -> io::Result<bool> {
         self.outward.change(|state| {
             state.may_write()?;
-            if state.waiting() > 0 {
+            if state.waiting >= LIMIT {
                 return Ok(false);
             }
-            state.bytes.clear();
-            std::mem::swap(&mut state.bytes, bytes);
-            state.start = start;
+            let spare = std::mem::take(&mut state.spare);
+            let mut lump = std::mem::replace(bytes, spare);
+            if start > 0 && !state.lumps.is_empty() {
+                lump.drain(..start);
+            } else if start > 0 {
+                state.start = start;
+            }
+            state.waiting += lump.len() - if state.lumps.is_empty() { start } else { 0 };
+            state.lumps.push_back(lump);
             Ok(true)
         })
     }
@@ -221,8 +267,7 @@ impl Drop for Pipe {
         self.end_write();
         self.inward.change(|state| {
             state.deaf = true;
-            state.start = 0;
-            state.bytes = Vec::new();
+            state.forget();
         });
     }
 }
@@ -230,8 +275,8 @@ impl Drop for Pipe {
 impl fmt::Debug for Pipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipe")
-            .field("in", &self.inward.0.lock().waiting())
-            .field("out", &self.outward.0.lock().waiting())
+            .field("in", &self.inward.0.lock().waiting)
+            .field("out", &self.outward.0.lock().waiting)
             .finish_non_exhaustive()
     }
 }
@@ -296,9 +341,11 @@ mod tests {
         assert_eq!(a.write(b"x").unwrap(), 0);
         assert!(a.poll_write_ready(&cx).is_pending());
         assert_eq!(read(&b, 10).unwrap().0.len(), 10);
+        assert_eq!(bell.rings(), 0, "not for a few bytes");
+        assert_eq!(read(&b, LIMIT - LOW).unwrap().0.len(), LIMIT - LOW);
         assert_eq!(bell.rings(), 1);
         assert!(a.poll_write_ready(&cx).is_ready());
-        assert_eq!(a.write(&[8; 20]).unwrap(), 10);
+        assert_eq!(a.write(&vec![8; LIMIT]).unwrap(), LIMIT - LOW + 10);
         let (all, _) = read(&b, 2 * LIMIT).unwrap();
         assert_eq!((all.len(), all[all.len() - 1]), (LIMIT, 8));
         assert!(b.poll_read_ready(&cx).is_pending());
@@ -307,19 +354,34 @@ mod tests {
     }
 
     #[test]
-    fn whole_buffers_change_hands() {
+    fn whole_lumps_change_hands_in_their_order() {
         let (a, b) = Pipe::pair();
         let mut sealed = b"..record".to_vec();
         assert!(a.exchange_out(&mut sealed, 2).unwrap());
         assert!(sealed.is_empty());
-        let mut second = b"second".to_vec();
-        assert!(!a.exchange_out(&mut second, 0).unwrap(), "one is there still");
-        assert_eq!(a.write(&second).unwrap(), 6);
+        let mut second = b".second".to_vec();
+        assert!(a.exchange_out(&mut second, 1).unwrap());
+        assert_eq!(a.write(b"third").unwrap(), 5);
+        assert_eq!(read(&b, 3).unwrap().0, b"rec");
         let mut input = Vec::new();
         let (start, read) = b.exchange_in(&mut input).unwrap();
-        assert_eq!(&input[start..], b"recordsecond");
-        assert_eq!(read, Read::Bytes { count: 12, drained: true });
+        assert_eq!(
+            (&input[start..], read),
+            (&b"ord"[..], Read::Bytes { count: 3, drained: false })
+        );
+        input.clear();
+        let (start, read) = b.exchange_in(&mut input).unwrap();
+        assert_eq!(&input[start..], b"secondthird");
+        assert_eq!(read, Read::Bytes { count: 11, drained: true });
         assert_eq!(b.exchange_in(&mut Vec::new()).unwrap().1, Read::Blocked);
+        let mut large = vec![0; LIMIT + 7];
+        assert!(a.exchange_out(&mut large, 0).unwrap());
+        assert!(!a.exchange_out(&mut vec![1], 0).unwrap(), "full");
+        assert_eq!(a.write(b"x").unwrap(), 0);
+        assert_eq!(
+            b.exchange_in(&mut Vec::new()).unwrap().1,
+            Read::Bytes { count: LIMIT + 7, drained: true }
+        );
     }
 
     #[test]

@@ -138,6 +138,15 @@ impl FlowSocket {
         }
     }
 
+    /// Writes what is taken; a circuit takes the memory itself and leaves other in its place.
+    pub(crate) fn write_whole(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        let count = bytes.len();
+        match self {
+            Self::Pipe(pipe) => Ok(if pipe.exchange_out(bytes, 0)? { count } else { 0 }),
+            _ => self.write(bytes),
+        }
+    }
+
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(tcp) => tcp.poll_read_ready(cx),

@@ -172,14 +172,14 @@ impl Core {
     /// Writes what was gathered for one stream to its flow's socket.
     fn deliver(&mut self, now: Instant, inbox: &mut Inbox) {
         let Some((stream, fin)) = inbox.stream.take() else { return };
-        let bytes = &inbox.bytes;
+        let count = inbox.bytes.len();
         if let Some(flow) = self.flows.get_mut(stream) {
             if let Some(registered) = &self.registered {
-                registered.meter().received.add(bytes.len() as u64);
+                registered.meter().received.add(count as u64);
             }
-            flow.count_for_socket(bytes.len());
-            let delivered = flow.deliver(bytes, fin);
-            self.after_delivery(now, stream, delivered, bytes.len());
+            flow.count_for_socket(count);
+            let delivered = flow.deliver(&mut inbox.bytes, fin);
+            self.after_delivery(now, stream, delivered, count);
         }
         inbox.bytes.clear();
     }
