@@ -3,7 +3,7 @@
 //! What happens is said by what is asked for. A link's token: one that has `slow` in it never
 //! connects, one with `refused` is refused for good, any other connects to the site `public`. A
 //! connector with the target port 1 is never healthy. A listener at port 1 never gets its port.
-//! The site `silent` doesn't answer. The connector `from-file` belongs to a file.
+//! The site `silent` doesn't answer, and there is no way to `cut-off`. The connector `from-file` belongs to a file.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use van_model::api::{
-    ConfigValue, ConnectorResource, ConnectorView, Event, LinkPut, LinkResource, LinkView,
-    ListenerResource, ListenerView, LogRequest, PeerResource, PeerView, PingReply, PingRequest,
-    Resource, ServiceResource, ServiceView, Severity, TokenCreate, TokenCreated, TokenResource,
+    CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowEnd, FlowQuery,
+    FlowRecord, LinkPut, LinkResource, LinkView, ListenerResource, ListenerView, LogRequest,
+    NetworkSite, PeerResource, PeerView, PingReply, PingRequest, Resource, ServiceResource,
+    ServiceView, Severity, TokenCreate, TokenCreated, TokenResource, Trace, TraceRequest,
 };
 use van_model::status::{
     ConnectionStatus, ConnectorStatus, Direction, LinkState, LinkStatus, ListenerStatus,
@@ -23,6 +24,8 @@ use van_model::{Address, ApiError, Bind, Conditions, ErrorCode, Mode, Name, Site
 
 use crate::site::{Reply, SiteApi};
 
+mod network;
+
 #[derive(Default)]
 struct State {
     links: BTreeMap<String, LinkResource>,
@@ -31,6 +34,7 @@ struct State {
     tokens: BTreeMap<String, TokenResource>,
     peers: BTreeMap<String, PeerResource>,
     events: Vec<Event>,
+    flows: Vec<FlowRecord>,
     level: String,
 }
 
@@ -51,7 +55,7 @@ fn ready(is: bool, reason: &str, message: &str) -> Conditions {
     conditions
 }
 
-fn public() -> SiteRef {
+pub(crate) fn public() -> SiteRef {
     SiteRef { id: SiteId::from_bytes(*b"public-public-public"), name: "public".into() }
 }
 
@@ -108,6 +112,15 @@ impl FakeSite {
         self.changed.send_modify(|tick| *tick += 1);
     }
 
+    /// Begins a flow of `db` from a client here to the site `public`, or ends it, and ticks.
+    pub fn flow(&self, id: u64, end: Option<FlowEnd>) {
+        let mut state = self.lock();
+        state.flows.retain(|flow| flow.id != id);
+        state.flows.push(network::flow(id, end));
+        drop(state);
+        self.changed.send_modify(|tick| *tick += 1);
+    }
+
     /// The level that was last asked for.
     pub fn level(&self) -> String {
         self.lock().level.clone()
@@ -151,6 +164,7 @@ fn link(name: &str, put: LinkPut) -> LinkResource {
             peer: up.then(public),
             direction: Direction::Outgoing,
             cost: put.cost.map_or(1, u16::from),
+            peer_cost: up.then_some(1),
             rtt_ms: up.then_some(0.312),
             since: fake_time(),
             remote: Some("192.0.2.2:8263".into()),
@@ -399,6 +413,7 @@ impl SiteApi for FakeSite {
                 status: ServiceStatus {
                     targets: BTreeMap::from([("laptop".into(), 1), ("public".into(), 2)]),
                     import: None,
+                    via: BTreeMap::from([("public".into(), vec!["public".into()])]),
                     listeners: Vec::new(),
                     flows_open: 1,
                     flows_total: 2,
@@ -421,12 +436,53 @@ impl SiteApi for FakeSite {
         self.changed.subscribe()
     }
 
+    fn network(&self) -> Vec<NetworkSite> {
+        network::sites()
+    }
+
+    fn flows(&self, query: &FlowQuery) -> Result<Vec<FlowRecord>, ApiError> {
+        if query.site.as_deref().is_some_and(|site| site == "nowhere") {
+            return Err(missing("site", "nowhere"));
+        }
+        let mut flows = self.lock().flows.clone();
+        flows.retain(|f| query.address.as_ref().is_none_or(|a| f.address.as_str() == a));
+        flows.retain(|f| query.site.is_none() || f.peer_name == query.site);
+        flows.truncate(query.limit);
+        Ok(flows)
+    }
+
     fn ping(&self, request: PingRequest) -> Reply<'_, PingReply> {
         done(match request.site.as_str() {
-            "public" => Ok(PingReply { id: public().id, site: request.site, rtt_ms: 0.312 }),
+            "public" => Ok(network::reply(&request)),
             "silent" => Err(ApiError::new(ErrorCode::Timeout, "no answer from silent in 5 s")),
+            "cut-off" => {
+                Err(ApiError::new(ErrorCode::Unavailable, "there is no way to site cut-off"))
+            }
             other => Err(missing("site", other)),
         })
+    }
+
+    fn trace(&self, request: TraceRequest) -> Reply<'_, Trace> {
+        done(match request.address.parse() {
+            Ok(address) if request.address.starts_with("db") => {
+                Ok(network::trace(address, request.listener))
+            }
+            Ok(_) => Err(missing("service", &request.address).hint("did you mean \"db\"?")),
+            Err(error) => Err(ApiError::new(ErrorCode::Invalid, error.to_string())),
+        })
+    }
+
+    fn check(&self) -> Reply<'_, Vec<CheckLine>> {
+        let mut lines = vec![
+            CheckLine::passed("config", "it is as on the disk"),
+            CheckLine::warning("version", "sites run 2 versions").hint("update the older ones"),
+        ];
+        let state = self.lock();
+        for name in state.links.values().filter(|l| l.status.reason.is_some()).map(|l| &l.name) {
+            lines.push(CheckLine::failed(format!("link/{name}"), "the token was refused"));
+        }
+        drop(state);
+        done(Ok(lines))
     }
 
     fn config(&self) -> Vec<ConfigValue> {

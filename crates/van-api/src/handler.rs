@@ -18,7 +18,7 @@ use crate::credentials::{Credentials, Policy};
 use crate::request::{Query, read_json};
 use crate::route::{Kind, NoRoute, Route};
 use crate::site::SiteApi;
-use crate::watch::{Watch, documents, events};
+use crate::watch::{Watch, documents, events, flows};
 
 /// What the requests of one connection have in common.
 pub(crate) struct Session {
@@ -69,16 +69,17 @@ impl Session {
     ) -> Result<Answer, ApiError> {
         let query = Query::parse(request.uri().query())?;
         if !query.watch {
-            let document = read(&*self.site, &route, query.after)?;
+            let document = read(&*self.site, &route, &query)?;
             return Ok(answer::document(StatusCode::OK, &document));
         }
         let watch = Watch::new(Arc::clone(&self.site), self.connection.clone(), self.stop.clone());
-        if route == Route::Events {
-            return Ok(answer::stream(events(watch, query.after)));
-        }
         // A resource that isn't there is told by the answer's code, not by the stream.
-        read(&*self.site, &route, 0)?;
-        Ok(answer::stream(documents(watch, route)))
+        read(&*self.site, &route, &query)?;
+        Ok(match route {
+            Route::Events => answer::stream(events(watch, query)),
+            Route::Flows => answer::stream(flows(watch, query.flows)),
+            _ => answer::stream(documents(watch, route)),
+        })
     }
 
     async fn change(
@@ -108,6 +109,13 @@ impl Session {
             Route::Ping => {
                 Ok(answer::document(StatusCode::OK, &site.ping(read_json(body).await?).await?))
             }
+            Route::Trace => {
+                Ok(answer::document(StatusCode::OK, &site.trace(read_json(body).await?).await?))
+            }
+            Route::Check => {
+                let items = site.check().await?;
+                Ok(answer::document(StatusCode::OK, &List { items }))
+            }
             Route::Reload => {
                 #[derive(Serialize)]
                 struct Reloaded {
@@ -124,6 +132,8 @@ impl Session {
             | Route::Site
             | Route::Events
             | Route::Config
+            | Route::Network
+            | Route::Flows
             | Route::List(_)
             | Route::One(..) => {
                 Err(ApiError::new(ErrorCode::Internal, "a read was taken for a change"))
@@ -180,13 +190,19 @@ async fn delete(site: &dyn SiteApi, kind: Kind, name: String) -> Result<(), ApiE
 pub(crate) fn read(
     site: &dyn SiteApi,
     route: &Route,
-    after: u64,
+    query: &Query,
 ) -> Result<serde_json::Value, ApiError> {
     match route {
         Route::Status => value(site.status()),
         Route::Site => Ok(site.site()),
         Route::Config => items(site.config()),
-        Route::Events => items(site.events(after)),
+        Route::Events => {
+            let mut events = site.events(query.after);
+            events.retain(|event| query.wants(event));
+            items(events)
+        }
+        Route::Network => items(site.network()),
+        Route::Flows => items(site.flows(&query.flows)?),
         Route::List(Kind::Link) => items(site.links()),
         Route::List(Kind::Listener) => items(site.listeners()),
         Route::List(Kind::Connector) => items(site.connectors()),
@@ -205,6 +221,8 @@ pub(crate) fn read(
         | Route::Delete(..)
         | Route::CreateToken
         | Route::Ping
+        | Route::Trace
+        | Route::Check
         | Route::Reload
         | Route::Log => Err(ApiError::new(ErrorCode::Internal, "a change was taken for a read")),
     }
@@ -263,7 +281,7 @@ fn refuse_existing(
 ) -> Result<(), ApiError> {
     let exists = || match kind {
         Kind::Link => site.wants_link(name),
-        _ => read(site, &Route::One(kind, name.into()), 0).is_ok(),
+        _ => read(site, &Route::One(kind, name.into()), &Query::default()).is_ok(),
     };
     if fresh_only && exists() {
         let message = format!("a {} named {name:?} exists already", kind.as_str());

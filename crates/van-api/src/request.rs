@@ -5,20 +5,32 @@ use std::time::Duration;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
+use van_model::api::{Event, FlowQuery, Severity};
 use van_model::{ApiError, ErrorCode};
+
+use crate::route::percent_decode;
 
 /// The largest body: a token or a spec is a few KiB.
 pub(crate) const BODY_MAX: usize = 1 << 20;
 /// How long a body may take; the socket is local, so a slower peer is stuck.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
+/// The longest text of a query: an address or a site's id is shorter.
+const TEXT_MAX: usize = 260;
+
 /// What a query may say; other words are passed over.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Query {
     /// `watch=1`: stream the document.
     pub(crate) watch: bool,
     /// `after=N`: only events above this sequence.
     pub(crate) after: u64,
+    /// `subject=link/x` or `subject=link`: only events about it.
+    pub(crate) subject: Option<String>,
+    /// `severity=warning`: only events that matter as much or more.
+    pub(crate) severity: Option<Severity>,
+    /// `address=db`, `site=b` and `limit=N`: only such flows.
+    pub(crate) flows: FlowQuery,
 }
 
 impl Query {
@@ -39,11 +51,49 @@ impl Query {
                     };
                 }
                 "after" => query.after = value.parse().map_err(|_| bad("an event's sequence"))?,
+                "subject" => {
+                    query.subject = Some(unescaped(value).ok_or_else(|| bad("link/NAME"))?)
+                }
+                "address" => {
+                    query.flows.address = Some(unescaped(value).ok_or_else(|| bad("an address"))?);
+                }
+                "site" => {
+                    let site = unescaped(value).ok_or_else(|| bad("a site's name or id"))?;
+                    query.flows.site = Some(site);
+                }
+                "severity" => {
+                    let found = [Severity::Info, Severity::Warning, Severity::Error];
+                    let found = found.into_iter().find(|severity| severity.as_str() == value);
+                    query.severity = Some(found.ok_or_else(|| bad("info, warning or error"))?);
+                }
+                "limit" => {
+                    let limit = value.parse().ok();
+                    let limit = limit.filter(|n| (1..=FlowQuery::MAX_LIMIT).contains(n));
+                    query.flows.limit = limit.ok_or_else(|| bad("a number from 1 to 100000"))?;
+                }
                 _ => {}
             }
         }
         Ok(query)
     }
+
+    /// Whether an event is one of those that are asked for.
+    pub(crate) fn wants(&self, event: &Event) -> bool {
+        let about = |subject: &String| {
+            let rest = event.subject.strip_prefix(subject.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.subject.as_ref().is_none_or(about)
+            && self.severity.is_none_or(|least| event.severity >= least)
+    }
+}
+
+/// A text of a query with its escapes undone.
+fn unescaped(value: &str) -> Option<String> {
+    let fits = |text: &String| {
+        !text.is_empty() && text.len() <= TEXT_MAX && !text.chars().any(char::is_control)
+    };
+    percent_decode(value).filter(fits)
 }
 
 /// Reads a body as JSON.
@@ -95,10 +145,49 @@ mod tests {
     fn queries() {
         assert_eq!(Query::parse(None), Ok(Query::default()));
         let query = Query::parse(Some("watch=1&x=y&after=7&")).unwrap();
-        assert_eq!(query, Query { watch: true, after: 7 });
-        for bad in ["watch=2", "after=", "after=-1", "after=1e3", "after=99999999999999999999"] {
+        assert_eq!(query, Query { watch: true, after: 7, ..Query::default() });
+        let query = Query::parse(Some("address=db%3A5432&site=b&limit=7&severity=warning"));
+        let flows = FlowQuery { address: Some("db:5432".into()), site: Some("b".into()), limit: 7 };
+        let severity = Some(Severity::Warning);
+        assert_eq!(query, Ok(Query { flows, severity, ..Query::default() }));
+        for bad in [
+            "limit=0",
+            "limit=100001",
+            "severity=loud",
+            "subject=",
+            "site=%0a",
+            "site=%f",
+            "address=%00",
+            &format!("site={}", "x".repeat(300)),
+            "watch=2",
+            "after=",
+            "after=-1",
+            "after=1e3",
+            "after=99999999999999999999",
+        ] {
             assert_eq!(Query::parse(Some(bad)).unwrap_err().code, ErrorCode::Invalid, "{bad}");
         }
+    }
+
+    #[test]
+    fn events_are_chosen_by_subject_and_severity() {
+        let event = |severity, subject: &str| Event {
+            sequence: 1,
+            time: jiff::Timestamp::UNIX_EPOCH,
+            severity,
+            reason: "X".into(),
+            subject: subject.into(),
+            message: String::new(),
+        };
+        let wants = |query: &str, severity, subject| {
+            Query::parse(Some(query)).unwrap().wants(&event(severity, subject))
+        };
+        assert!(wants("", Severity::Info, "link/a"));
+        assert!(wants("subject=link", Severity::Info, "link/a"));
+        assert!(wants("subject=link/a", Severity::Info, "link/a"));
+        assert!(!wants("subject=link/a", Severity::Info, "link/ab"));
+        assert!(!wants("subject=link&severity=error", Severity::Warning, "link/a"));
+        assert!(wants("severity=warning", Severity::Error, "link/a"));
     }
 
     #[test]

@@ -59,6 +59,10 @@ pub enum Route {
     Events,
     /// `GET /v1/config`.
     Config,
+    /// `GET /v1/network`.
+    Network,
+    /// `GET /v1/flows`.
+    Flows,
     /// `GET /v1/KIND`.
     List(Kind),
     /// `GET /v1/KIND/NAME`.
@@ -71,6 +75,10 @@ pub enum Route {
     CreateToken,
     /// `POST /v1/ping`.
     Ping,
+    /// `POST /v1/trace`.
+    Trace,
+    /// `POST /v1/check`.
+    Check,
     /// `POST /v1/reload`.
     Reload,
     /// `POST /v1/log`.
@@ -128,15 +136,15 @@ impl Route {
             "site" => get(Self::Site),
             "events" => get(Self::Events),
             "config" => get(Self::Config),
+            "network" => get(Self::Network),
+            "flows" => get(Self::Flows),
             "ping" => post(Self::Ping),
+            "trace" => post(Self::Trace),
+            "check" => post(Self::Check),
             "reload" => post(Self::Reload),
             "log" => post(Self::Log),
             "tokens" if method == Method::POST => Ok(Self::CreateToken),
             "tokens" if method != Method::GET => Err(NoRoute::Method("GET, POST")),
-            "network" => Err(NoRoute::Later("network")),
-            "flows" => Err(NoRoute::Later("flows")),
-            "trace" => Err(NoRoute::Later("trace")),
-            "check" => Err(NoRoute::Later("check")),
             "metrics" => Err(NoRoute::Later("metrics")),
             "debug" => Err(NoRoute::Later("debug")),
             _ => get(Self::List(Kind::from_path(word).ok_or(NoRoute::Path)?)),
@@ -161,13 +169,19 @@ impl Route {
     pub fn needs(&self) -> Access {
         match self {
             Self::Config | Self::List(Kind::Token) | Self::One(Kind::Token, _) => Access::Write,
-            Self::Status | Self::Site | Self::Events | Self::List(_) | Self::One(..) => {
-                Access::Read
-            }
+            Self::Status
+            | Self::Site
+            | Self::Events
+            | Self::Network
+            | Self::Flows
+            | Self::List(_)
+            | Self::One(..) => Access::Read,
             Self::Put(..)
             | Self::Delete(..)
             | Self::CreateToken
             | Self::Ping
+            | Self::Trace
+            | Self::Check
             | Self::Reload
             | Self::Log => Access::Write,
         }
@@ -180,7 +194,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// Undoes `%3A` and the like; `None` where an escape is broken.
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -211,6 +225,10 @@ mod tests {
         assert_eq!(get("/v1/links"), Ok(Route::List(Kind::Link)));
         assert_eq!(get("/v1/links/a"), Ok(Route::One(Kind::Link, "a".into())));
         assert_eq!(get("/v1/services/db:5432"), get("/v1/services/db%3a5432"));
+        assert_eq!(get("/v1/network"), Ok(Route::Network));
+        assert_eq!(get("/v1/flows"), Ok(Route::Flows));
+        assert_eq!(Route::parse(&Method::POST, "/v1/trace"), Ok(Route::Trace));
+        assert_eq!(Route::parse(&Method::POST, "/v1/check"), Ok(Route::Check));
         assert_eq!(get("/v1/links/a%2Fb"), Ok(Route::One(Kind::Link, "a/b".into())));
         assert_eq!(Route::parse(&Method::POST, "/v1/tokens"), Ok(Route::CreateToken));
         assert_eq!(
@@ -240,7 +258,7 @@ mod tests {
         ] {
             assert_eq!(get(path), Err(NoRoute::Path), "{path:?}");
         }
-        assert_eq!(get("/v1/network"), Err(NoRoute::Later("network")));
+        assert_eq!(get("/v1/metrics"), Err(NoRoute::Later("metrics")));
         assert_eq!(get(&format!("/v1/links/{}", "a".repeat(300))), Err(NoRoute::Path));
     }
 
@@ -249,6 +267,8 @@ mod tests {
         for (method, path, allow) in [
             (Method::POST, "/v1/status", "GET"),
             (Method::GET, "/v1/ping", "POST"),
+            (Method::GET, "/v1/check", "POST"),
+            (Method::POST, "/v1/network", "GET"),
             (Method::DELETE, "/v1/tokens", "GET, POST"),
             (Method::PUT, "/v1/services/x", "GET"),
             (Method::PUT, "/v1/peers/x", "GET, DELETE"),
@@ -265,13 +285,17 @@ mod tests {
             ("/v1/status", Access::Read),
             ("/v1/links", Access::Read),
             ("/v1/services/x", Access::Read),
+            ("/v1/network", Access::Read),
+            ("/v1/flows", Access::Read),
             ("/v1/tokens", Access::Write),
             ("/v1/tokens/x", Access::Write),
             ("/v1/config", Access::Write),
         ] {
             assert_eq!(get(path).unwrap().needs(), needs, "{path}");
         }
-        assert_eq!(Route::Ping.needs(), Access::Write);
+        for route in [Route::Ping, Route::Trace, Route::Check] {
+            assert_eq!(route.needs(), Access::Write, "{route:?}");
+        }
         assert_eq!(Route::Delete(Kind::Peer, "x".into()).needs(), Access::Write);
     }
 }

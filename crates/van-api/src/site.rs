@@ -4,9 +4,10 @@ use std::pin::Pin;
 
 use tokio::sync::watch;
 use van_model::api::{
-    ConfigValue, ConnectorResource, ConnectorView, Event, LinkPut, LinkResource, ListenerResource,
-    ListenerView, LogRequest, PeerResource, PingReply, PingRequest, ServiceResource, TokenCreate,
-    TokenCreated, TokenResource,
+    CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowQuery, FlowRecord,
+    LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite, PeerResource,
+    PingReply, PingRequest, ServiceResource, TokenCreate, TokenCreated, TokenResource, Trace,
+    TraceRequest,
 };
 use van_model::status::SiteStatus;
 use van_model::{ApiError, Name};
@@ -65,8 +66,16 @@ pub trait SiteApi: Send + Sync + 'static {
     /// Ticks whenever anything that the other reads tell has changed.
     fn changed(&self) -> watch::Receiver<u64>;
 
+    /// Every site of the network, in the order of names, then ids.
+    fn network(&self) -> Vec<NetworkSite>;
+    /// The flows that are asked for, open and ended, in the order in which they began.
+    fn flows(&self, query: &FlowQuery) -> Result<Vec<FlowRecord>, ApiError>;
     /// Sends one echo to a site.
     fn ping(&self, request: PingRequest) -> Reply<'_, PingReply>;
+    /// Tells which way a new flow would go.
+    fn trace(&self, request: TraceRequest) -> Reply<'_, Trace>;
+    /// Looks for what is wrong.
+    fn check(&self) -> Reply<'_, Vec<CheckLine>>;
     /// The effective configuration.
     fn config(&self) -> Vec<ConfigValue>;
     /// Reads the configuration again and applies the difference; tells what changed, as `link/x`.

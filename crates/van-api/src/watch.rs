@@ -1,17 +1,18 @@
 //! Documents that are sent again whenever they changed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio_util::sync::CancellationToken;
-use van_model::api::ErrorBody;
+use van_model::api::{ErrorBody, FlowQuery, FlowRecord};
 
 use crate::answer::line;
 use crate::connection::Connection;
 use crate::handler::read;
+use crate::request::Query;
 use crate::route::Route;
 use crate::site::SiteApi;
 
@@ -72,7 +73,7 @@ pub(crate) fn documents(watch: Watch, route: Route) -> impl Stream<Item = Bytes>
                 return None;
             }
             watch.changed.borrow_and_update();
-            match read(&*watch.site, &route, 0) {
+            match read(&*watch.site, &route, &Query::default()) {
                 Ok(document) => {
                     let fresh = line(&document);
                     if last.as_ref() != Some(&fresh) {
@@ -88,23 +89,102 @@ pub(crate) fn documents(watch: Watch, route: Route) -> impl Stream<Item = Bytes>
     })
 }
 
-/// Every event after a sequence, one a line, and then each new one.
-pub(crate) fn events(watch: Watch, after: u64) -> impl Stream<Item = Bytes> + Send {
-    let state = (watch, after, VecDeque::<Bytes>::new(), true);
-    stream::unfold(state, async |(mut watch, mut after, mut waiting, mut first)| {
+/// Every event that is asked for, one a line, and then each new one.
+pub(crate) fn events(watch: Watch, query: Query) -> impl Stream<Item = Bytes> + Send {
+    let after = query.after;
+    lines(watch, (query, after), |site, (query, after)| {
+        let mut fresh = Vec::new();
+        for event in site.events(*after) {
+            *after = event.sequence.max(*after);
+            if query.wants(&event) {
+                fresh.push(line(&event));
+            }
+        }
+        fresh
+    })
+}
+
+/// The flows that are asked for, one a line, and then each that opens and each that ends.
+pub(crate) fn flows(watch: Watch, query: FlowQuery) -> impl Stream<Item = Bytes> + Send {
+    lines(watch, (query, Told::default()), |site, (query, told)| {
+        // A site that left meanwhile is known no more, and has no flows.
+        let records = site.flows(query).unwrap_or_default();
+        told.fresh(records).iter().map(line).collect()
+    })
+}
+
+/// Flows that a watch has told.
+#[derive(Debug, Default)]
+struct Told {
+    /// By number, and whether they had ended.
+    flows: BTreeMap<u64, bool>,
+}
+
+impl Told {
+    /// The records that tell something new; those that are no longer listed are forgotten.
+    fn fresh(&mut self, mut records: Vec<FlowRecord>) -> Vec<FlowRecord> {
+        let now = records.iter().map(|flow| (flow.id, flow.end.is_some())).collect();
+        let before = std::mem::replace(&mut self.flows, now);
+        records.retain(|flow| before.get(&flow.id) != Some(&flow.end.is_some()));
+        records
+    }
+}
+
+/// The lines that `fresh` finds, at once and at each tick, one after the other.
+fn lines<S: Send>(
+    watch: Watch,
+    state: S,
+    fresh: impl Fn(&dyn SiteApi, &mut S) -> Vec<Bytes> + Send,
+) -> impl Stream<Item = Bytes> + Send {
+    let start = (watch, state, fresh, VecDeque::<Bytes>::new(), true);
+    stream::unfold(start, async |(mut watch, mut state, fresh, mut waiting, mut first)| {
         loop {
             if let Some(next) = waiting.pop_front() {
-                return Some((next, (watch, after, waiting, first)));
+                return Some((next, (watch, state, fresh, waiting, first)));
             }
             if !first && !watch.tick().await {
                 return None;
             }
             first = false;
             watch.changed.borrow_and_update();
-            for event in watch.site.events(after) {
-                after = after.max(event.sequence);
-                waiting.push_back(line(&event));
-            }
+            waiting.extend(fresh(&*watch.site, &mut state));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use van_model::api::{FlowEnd, FlowSide};
+
+    use super::*;
+
+    #[test]
+    fn a_flow_is_told_when_it_opens_and_when_it_ends() {
+        let flow = |id, end| FlowRecord {
+            id,
+            side: FlowSide::Ingress,
+            address: "db".parse().unwrap(),
+            listener: None,
+            client: None,
+            peer: None,
+            peer_name: None,
+            target: None,
+            started: Timestamp::UNIX_EPOCH,
+            ended: None,
+            connect_ms: None,
+            bytes_sent: 0,
+            bytes_received: 0,
+            end,
+        };
+        let mut told = Told::default();
+        let mut ids = |records: Vec<FlowRecord>| -> Vec<u64> {
+            told.fresh(records).iter().map(|flow| flow.id).collect()
+        };
+        let closed = Some(FlowEnd::Closed);
+        assert_eq!(ids(vec![flow(1, closed), flow(2, None)]), [1, 2]);
+        assert_eq!(ids(vec![flow(1, closed), flow(2, None)]), [0; 0]);
+        assert_eq!(ids(vec![flow(2, closed), flow(3, closed)]), [2, 3]);
+        assert_eq!(told.flows.len(), 2, "what is listed no more is forgotten");
+    }
 }

@@ -3,6 +3,9 @@
 //! JSON; field names in snake_case; times RFC 3339 UTC; durations in seconds or with the unit in
 //! the name; sizes in bytes. Fields are only ever added.
 
+mod check;
+mod network;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +13,12 @@ use crate::status::{
     ConnectorStatus, LinkStatus, ListenerStatus, PeerStatus, ServiceStatus, TokenStatus,
 };
 use crate::{Bind, Check, Cost, Name, Protocol, SiteId, Target};
+
+pub use check::{CheckLine, CheckOutcome};
+pub use network::{
+    FlowQuery, NetworkLink, NetworkOffer, NetworkSite, PingHop, PingReply, PingRequest, Trace,
+    TraceCandidate, TraceHop, TraceRequest,
+};
 
 /// Who said that a resource is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -202,24 +211,6 @@ pub struct ServiceView {
     pub service_port: Option<u16>,
 }
 
-/// Body of `POST /v1/ping`: one echo to a neighbour.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PingRequest {
-    /// A site's name, id, or a prefix of the id of at least 6 characters.
-    pub site: String,
-}
-
-/// Answer of `POST /v1/ping`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PingReply {
-    /// Who answered.
-    pub id: SiteId,
-    /// Its name.
-    pub site: String,
-    /// The round-trip time in milliseconds.
-    pub rtt_ms: f64,
-}
-
 /// At which end of a flow this site is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -246,6 +237,20 @@ pub enum FlowEnd {
     LinkLost,
     /// The daemon stopped, or the link was deleted.
     Stopped,
+}
+
+impl FlowEnd {
+    /// The words for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Broken => "broken",
+            Self::Reset => "reset",
+            Self::NoTarget => "no target",
+            Self::LinkLost => "link lost",
+            Self::Stopped => "stopped",
+        }
+    }
 }
 
 /// A user connection, open or ended lately (`GET /v1/flows`).
@@ -346,6 +351,17 @@ pub enum ErrorCode {
     Timeout,
     /// The daemon failed (500).
     Internal,
+}
+
+impl Severity {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
 }
 
 impl ErrorCode {

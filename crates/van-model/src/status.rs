@@ -105,6 +105,9 @@ pub struct LinkStatus {
     pub direction: Direction,
     /// The cost that both ends use.
     pub cost: u16,
+    /// The cost as the other end tells it to the network; absent where it tells none.
+    #[serde(default)]
+    pub peer_cost: Option<u16>,
     /// The last round-trip time in milliseconds.
     pub rtt_ms: Option<f64>,
     /// Since when it is in this state.
@@ -233,6 +236,9 @@ pub struct ServiceStatus {
     /// Where it appears here by itself (`[services] import`), as `address:port`.
     #[serde(default)]
     pub import: Option<String>,
+    /// The neighbours over which new flows go, by the site where the targets are.
+    #[serde(default)]
+    pub via: BTreeMap<String, Vec<String>>,
     /// Flows from here open now.
     pub flows_open: u64,
     /// Flows from here since the daemon started.

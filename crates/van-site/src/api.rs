@@ -7,9 +7,10 @@ use jiff::SignedDuration;
 use tokio::sync::watch;
 use van_api::{Reply, SiteApi};
 use van_model::api::{
-    ConfigValue, ConnectorResource, ConnectorView, Event, LinkPut, LinkResource, ListenerResource,
-    ListenerView, LogRequest, PeerResource, PingReply, PingRequest, ServiceResource, Severity,
-    Source, TokenCreate, TokenCreated, TokenResource,
+    CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowQuery, FlowRecord,
+    LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite, PeerResource,
+    PingReply, PingRequest, ServiceResource, Severity, Source, TokenCreate, TokenCreated,
+    TokenResource, Trace, TraceRequest,
 };
 use van_model::status::SiteStatus;
 use van_model::{
@@ -21,6 +22,7 @@ use van_store::StoreError;
 
 use crate::clock;
 use crate::error::SiteError;
+use crate::network_view;
 use crate::resources::Made;
 use crate::site::Site;
 use crate::tokens::{AddError, IssuedToken};
@@ -32,9 +34,6 @@ const TOKEN_SECONDS: u64 = 900;
 const MAX_TOKEN_SECONDS: u64 = 31_536_000;
 
 const MAX_TOKEN_USES: u32 = 10_000;
-
-/// Time for the answer to a ping.
-const PING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Time for a revoked peer's flows: none.
 const REVOKE_GRACE: Duration = Duration::from_millis(200);
@@ -225,30 +224,24 @@ impl SiteApi for Site {
         self.changes()
     }
 
+    fn network(&self) -> Vec<NetworkSite> {
+        network_view::sites(&self.map.routes())
+    }
+
+    fn flows(&self, query: &FlowQuery) -> Result<Vec<FlowRecord>, ApiError> {
+        self.flow_records(query)
+    }
+
     fn ping(&self, request: PingRequest) -> Reply<'_, PingReply> {
-        Box::pin(async move {
-            let links = self.links.all();
-            let wanted = &request.site;
-            let link = links.iter().find(|l| {
-                l.peer.name == *wanted
-                    || l.peer.id.to_string() == *wanted
-                    || l.peer.id.has_prefix(wanted)
-            });
-            let link = link.ok_or_else(|| {
-                let message = format!("no linked site is called {wanted:?}");
-                ApiError::new(ErrorCode::NotFound, message)
-                    .hint("'vanctl link status' shows the sites that are linked")
-            })?;
-            let rtt = link.ping(PING_PATIENCE).await.ok_or_else(|| {
-                let message = format!("site {} does not answer", link.peer.name);
-                ApiError::new(ErrorCode::Timeout, message)
-            })?;
-            Ok(PingReply {
-                id: link.peer.id,
-                site: link.peer.name.clone(),
-                rtt_ms: rtt.as_secs_f64() * 1000.0,
-            })
-        })
+        Box::pin(self.echo(request))
+    }
+
+    fn trace(&self, request: TraceRequest) -> Reply<'_, Trace> {
+        Box::pin(self.trace_flow(request))
+    }
+
+    fn check(&self) -> Reply<'_, Vec<CheckLine>> {
+        Box::pin(async move { Ok(self.check_all().await) })
     }
 
     fn config(&self) -> Vec<ConfigValue> {
@@ -339,7 +332,7 @@ impl Site {
     }
 
     /// Where others reach this site: as configured, else the host's addresses.
-    fn advertised(&self) -> Vec<HostPort> {
+    pub(crate) fn advertised(&self) -> Vec<HostPort> {
         let bound = self.accepting();
         let config = self.loaded.lock().config.clone();
         let Some(accept) = config.accept.filter(|_| !bound.is_empty()) else { return Vec::new() };

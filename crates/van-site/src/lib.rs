@@ -10,7 +10,9 @@
 
 mod api;
 mod blocking;
+mod check;
 mod clock;
+mod echo;
 mod error;
 mod events;
 mod identity;
@@ -19,6 +21,7 @@ mod join;
 mod listening;
 mod mailbox;
 mod network;
+mod network_view;
 mod paths;
 mod peers;
 mod reconcile;
@@ -28,6 +31,7 @@ mod services;
 mod site;
 mod status;
 mod tokens;
+mod trace;
 mod upkeep;
 mod views;
 

@@ -13,10 +13,12 @@ use van_model::status::{
 };
 use van_model::{ConnectorSpec, ListenerSpec, TokenSpec};
 use van_net::{DialStatus, Link};
-use van_proxy::Offer;
+use van_proxy::{Candidate, Offer, Service};
+use van_routing::{RouterId, Routes};
 
 use crate::clock;
 use crate::imports::ImportState;
+use crate::network_view::{Names, claimed};
 use crate::reconcile::{LinkRun, ListenerRun, Wanted};
 use crate::services::KnownService;
 use crate::site::Site;
@@ -108,6 +110,7 @@ impl Site {
                     peer: None,
                     direction: Direction::Outgoing,
                     cost: run.dial.cost.get(),
+                    peer_cost: None,
                     rtt_ms: None,
                     since,
                     remote: None,
@@ -122,6 +125,30 @@ impl Site {
                 }
             }
         }
+    }
+
+    /// The cost of a link as its other end tells it to the network.
+    fn cost_there(&self, link: &Link) -> Option<u16> {
+        let routes = self.map.routes();
+        let there = RouterId { site: link.peer.id, replica: link.peer.replica };
+        claimed(&routes, there, routes.me)
+    }
+
+    /// The neighbours over which new flows of a service go, by the site where its targets are.
+    fn via(
+        &self,
+        routes: &Routes,
+        names: &Names,
+        service: &Service,
+    ) -> std::collections::BTreeMap<String, Vec<String>> {
+        let others = service.candidates.iter().filter(|c| c.site != self.own_id());
+        let first = |candidate: &Candidate| {
+            let paths = routes.site(candidate.site).filter_map(|(_, node)| node.path.as_ref());
+            let best = paths.min_by_key(|path| (path.cost, path.hops));
+            let next = best.map_or(&[][..], |path| &path.next);
+            next.iter().map(|router| names.label(router.site)).collect()
+        };
+        others.map(|candidate| (names.label(candidate.site), first(candidate))).collect()
     }
 
     fn incoming(&self, name: String, link: &Arc<Link>) -> LinkResource {
@@ -143,6 +170,7 @@ impl Site {
             peer: Some(SiteRef { id: link.peer.id, name: link.peer.name.clone() }),
             direction: link.direction,
             cost: link.cost,
+            peer_cost: self.cost_there(link),
             rtt_ms: link.round_trip().map(|d| (d.as_secs_f64() * 1e6).round() / 1e3),
             since: link.since,
             remote: link.remote(),
@@ -299,12 +327,8 @@ impl Site {
     pub(crate) fn service_resources(&self) -> Vec<ServiceResource> {
         let own = self.own_id();
         let routes = self.map.routes();
-        let mut names: std::collections::BTreeMap<_, _> = routes
-            .routers
-            .iter()
-            .map(|(router, node)| (router.site, node.record.record.name.clone()))
-            .collect();
-        names.insert(own, self.name());
+        let names = self.names(&routes);
+        let table = self.dispatcher.table();
         let listeners: Vec<(String, van_model::Address)> = {
             let running = self.running.lock();
             running
@@ -329,7 +353,8 @@ impl Site {
                 .filter(|(_, address)| *address == service.address)
                 .map(|(name, _)| name.clone())
                 .collect();
-            self.service(service, used, import, &names)
+            let via = table.get(&service.address).map(|s| self.via(&routes, &names, s));
+            self.service(service, used, import, (&names, via.unwrap_or_default()))
         };
         known.into_iter().map(show).collect()
     }
@@ -339,20 +364,13 @@ impl Site {
         service: KnownService,
         listeners: Vec<String>,
         import: Option<&ImportState>,
-        names: &std::collections::BTreeMap<van_model::SiteId, String>,
+        (names, via): (&Names, std::collections::BTreeMap<String, Vec<String>>),
     ) -> ServiceResource {
         let KnownService { address, offers, conflict: told, meter, meters } = service;
-        let label = |id: &van_model::SiteId| match names.get(id) {
-            Some(name) if names.values().filter(|n| *n == name).count() > 1 => {
-                format!("{name}/{}", id.short())
-            }
-            Some(name) => name.clone(),
-            None => id.short(),
-        };
         let targets = offers
             .iter()
             .filter(|(_, offer)| offer.targets > 0)
-            .map(|(id, offer)| (label(id), offer.targets as usize))
+            .map(|(id, offer)| (names.label(*id), offer.targets as usize))
             .collect();
         let total: u32 = offers.values().map(|o| o.targets).sum();
         let sum = |f: &dyn Fn(&van_net::Meter) -> u64| meters.iter().map(|m| f(m)).sum::<u64>();
@@ -379,6 +397,7 @@ impl Site {
                 targets,
                 listeners,
                 import: import.map(|import| import.place.to_string()),
+                via,
                 flows_open: sum(&|m| m.open.get()),
                 flows_total: meter.total.get(),
                 errors: meter.errors.get() + sum(&|m| m.errors.get()),

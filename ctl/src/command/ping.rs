@@ -53,7 +53,7 @@ impl Tally {
 impl Ping {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
         let output = session.output;
-        let request = PingRequest { site: self.site.clone() };
+        let request = PingRequest { site: self.site.clone(), hops: true };
         let (mut tally, mut replies, mut last) = (Tally::default(), Vec::new(), None);
         while self.count == 0 || tally.sent < self.count {
             if tally.sent > 0 {

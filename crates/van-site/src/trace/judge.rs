@@ -1,0 +1,265 @@
+//! Which candidate a strategy chooses, and why, in words.
+
+use van_model::{Address, Strategy};
+
+/// A site that offers one of the addresses, as it stands now.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    /// Which of the listener's addresses, in their order.
+    pub(super) index: usize,
+    pub(super) address: Address,
+    /// The address's share under `weighted`.
+    pub(super) address_weight: u64,
+    /// The site's name.
+    pub(super) label: String,
+    pub(super) local: bool,
+    pub(super) targets: u32,
+    /// Empty: all of priority 0 and weight 1.
+    pub(super) groups: Vec<Group>,
+    pub(super) cost: u32,
+    /// Flows from here that are open there.
+    pub(super) flows: u64,
+    pub(super) usable: bool,
+}
+
+/// Targets of one priority.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Group {
+    pub(super) priority: u16,
+    pub(super) weight: u64,
+    pub(super) targets: u32,
+}
+
+/// Which one is chosen, and why.
+#[derive(Debug, PartialEq)]
+pub(super) struct Verdict {
+    pub(super) chosen: Option<usize>,
+    pub(super) why: String,
+    /// The share of new flows of each under `weighted`; they sum up to 1, or 0 where none is.
+    pub(super) shares: Vec<f64>,
+}
+
+impl Standing {
+    /// The priority of its best targets.
+    pub(super) fn priority(&self) -> u16 {
+        let groups = self.groups.iter().filter(|group| group.targets > 0);
+        groups.map(|group| group.priority).min().unwrap_or(0)
+    }
+
+    fn weight(&self) -> u64 {
+        if self.groups.is_empty() {
+            return self.targets.into();
+        }
+        self.groups.iter().filter(|group| group.targets > 0).map(|group| group.weight).sum()
+    }
+}
+
+/// Chooses among candidates by a strategy.
+pub(super) fn judge(strategy: Strategy, all: &[Standing]) -> Verdict {
+    let shares = shares(all);
+    let usable: Vec<usize> = (0..all.len()).filter(|at| all[*at].usable).collect();
+    let (chosen, why) = match &usable[..] {
+        [] if all.is_empty() => (None, "no site has a healthy target".to_owned()),
+        [] => (None, "no site with a healthy target can be reached now".to_owned()),
+        [only] => (Some(*only), format!("{} is the only site with a target", all[*only].label)),
+        several => {
+            let (chosen, why) = match strategy {
+                Strategy::Balanced => balanced(all, several),
+                Strategy::LocalFirst => local_first(all, several),
+                Strategy::Failover => failover(all, several),
+                Strategy::Weighted => weighted(all, several, &shares),
+            };
+            (Some(chosen), why)
+        }
+    };
+    Verdict { chosen, why, shares }
+}
+
+fn balanced(all: &[Standing], usable: &[usize]) -> (usize, String) {
+    let mut order = usable.to_vec();
+    order.sort_by_key(|at| all[*at].score());
+    let best = order[0];
+    let equal: Vec<&str> = order[1..]
+        .iter()
+        .filter(|at| all[**at].score() == all[best].score())
+        .map(|at| &*all[*at].label)
+        .collect();
+    let label = &all[best].label;
+    let why = if equal.is_empty() {
+        let next = &all[order[1]];
+        format!(
+            "{label} has the lowest sum of cost and flows per target, {:.3}; next is {} with {:.3}",
+            all[best].score() as f64 / 1e3,
+            next.label,
+            next.score() as f64 / 1e3
+        )
+    } else {
+        format!(
+            "{label} has the lowest sum of cost and flows per target, and takes turns with {}",
+            equal.join(", ")
+        )
+    };
+    (best, why)
+}
+
+fn local_first(all: &[Standing], usable: &[usize]) -> (usize, String) {
+    match usable.iter().find(|at| all[**at].local) {
+        Some(here) => (*here, "this site has a target of its own, and it goes first".into()),
+        None => {
+            let (best, why) = balanced(all, usable);
+            (best, format!("this site has no target of its own; of the others, {why}"))
+        }
+    }
+}
+
+fn failover(all: &[Standing], usable: &[usize]) -> (usize, String) {
+    let key = |at: &usize| (all[*at].index, all[*at].priority());
+    let least = usable.iter().map(key).min().unwrap_or_default();
+    let equal: Vec<usize> = usable.iter().copied().filter(|at| key(at) == least).collect();
+    let (address, priority) = (&all[equal[0]].address, least.1);
+    let several = usable.iter().any(|at| all[*at].index != least.0);
+    let first = if several {
+        format!("{address} is the first address with a target; ")
+    } else {
+        String::new()
+    };
+    match equal[..] {
+        [only] => {
+            let label = &all[only].label;
+            (only, format!("{first}{label} has the targets of the lowest priority, {priority}"))
+        }
+        _ => {
+            let (best, why) = balanced(all, &equal);
+            (best, format!("{first}of the sites with targets of priority {priority}, {why}"))
+        }
+    }
+}
+
+fn weighted(all: &[Standing], usable: &[usize], shares: &[f64]) -> (usize, String) {
+    let mut best = usable[0];
+    for at in usable {
+        if shares[*at] > shares[best] {
+            best = *at;
+        }
+    }
+    let label = &all[best].label;
+    let percent = shares[best] * 100.0;
+    (
+        best,
+        format!(
+            "sites take new flows in proportion to their weights; {label} gets most, {percent:.0} %"
+        ),
+    )
+}
+
+/// Shares of the addresses by their weights, and within each of its sites.
+fn shares(all: &[Standing]) -> Vec<f64> {
+    let usable = || all.iter().filter(|standing| standing.usable);
+    let sites =
+        |index| -> u64 { usable().filter(|s| s.index == index).map(Standing::weight).sum() };
+    let mut addresses: Vec<(usize, u64)> = usable().map(|s| (s.index, s.address_weight)).collect();
+    addresses.dedup();
+    let sum: u64 = addresses.iter().map(|(_, weight)| weight).sum();
+    let share = |standing: &Standing| {
+        if !standing.usable || sum == 0 {
+            return 0.0;
+        }
+        let of_address = standing.address_weight as f64 / sum as f64;
+        of_address * standing.weight() as f64 / sites(standing.index).max(1) as f64
+    };
+    all.iter().map(share).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(label: &str, cost: u32, flows: u64) -> Standing {
+        Standing {
+            index: 0,
+            address: "db".parse().unwrap(),
+            address_weight: 1,
+            label: label.into(),
+            local: cost == 0,
+            targets: 1,
+            groups: Vec::new(),
+            cost,
+            flows,
+            usable: true,
+        }
+    }
+
+    fn with(mut standing: Standing, priority: u16, weight: u64) -> Standing {
+        standing.groups = vec![Group { priority, weight, targets: standing.targets }];
+        standing
+    }
+
+    #[track_caller]
+    fn is(strategy: Strategy, all: &[Standing], label: &str, why: &str) {
+        let verdict = judge(strategy, all);
+        let chosen = verdict.chosen.map(|at| &*all[at].label);
+        assert_eq!((chosen, &*verdict.why), (Some(label), why));
+    }
+
+    #[test]
+    fn nothing_and_one() {
+        let none = judge(Strategy::Balanced, &[]);
+        assert_eq!((none.chosen, &*none.why), (None, "no site has a healthy target"));
+        let mut closed = site("a", 1, 0);
+        closed.usable = false;
+        let none = judge(Strategy::Weighted, &[closed.clone()]);
+        assert_eq!(none.chosen, None);
+        assert!(none.why.contains("can be reached now"));
+        for strategy in
+            [Strategy::Balanced, Strategy::LocalFirst, Strategy::Failover, Strategy::Weighted]
+        {
+            let all = [closed.clone(), site("b", 9, 9)];
+            is(strategy, &all, "b", "b is the only site with a target");
+            assert_eq!(judge(strategy, &all).shares, [0.0, 1.0]);
+        }
+    }
+
+    #[test]
+    fn balanced_takes_the_lowest_score() {
+        let all = [site("a", 0, 3), site("b", 2, 0)];
+        let why = "b has the lowest sum of cost and flows per target, 2.000; next is a with 3.000";
+        is(Strategy::Balanced, &all, "b", why);
+        let all = [site("a", 1, 1), site("b", 2, 0), site("c", 3, 0)];
+        let why = "a has the lowest sum of cost and flows per target, and takes turns with b";
+        is(Strategy::Balanced, &all, "a", why);
+    }
+
+    #[test]
+    fn local_first_stays_here() {
+        let all = [site("b", 1, 0), site("here", 0, 90)];
+        let why = "this site has a target of its own, and it goes first";
+        is(Strategy::LocalFirst, &all, "here", why);
+        let verdict = judge(Strategy::LocalFirst, &[site("b", 1, 0), site("c", 2, 0)]);
+        assert!(verdict.why.starts_with("this site has no target of its own; of the others, b"));
+    }
+
+    #[test]
+    fn failover_goes_by_address_then_priority() {
+        let all = [with(site("a", 1, 0), 5, 1), with(site("b", 9, 9), 0, 1)];
+        is(Strategy::Failover, &all, "b", "b has the targets of the lowest priority, 0");
+        let mut second = with(site("c", 0, 0), 0, 1);
+        second.index = 1;
+        let all = [second, with(site("a", 1, 0), 5, 1), with(site("b", 2, 0), 5, 1)];
+        let verdict = judge(Strategy::Failover, &all);
+        assert_eq!(verdict.chosen, Some(1));
+        let start =
+            "db is the first address with a target; of the sites with targets of priority 5, a";
+        assert!(verdict.why.starts_with(start), "{}", verdict.why);
+    }
+
+    #[test]
+    fn weighted_shares() {
+        let mut other = with(site("c", 1, 0), 0, 7);
+        (other.index, other.address_weight) = (1, 9);
+        let all = [with(site("a", 1, 0), 0, 3), with(site("b", 50, 0), 0, 1), other];
+        let verdict = judge(Strategy::Weighted, &all);
+        assert_eq!(verdict.chosen, Some(2));
+        assert_eq!(verdict.shares, [0.075, 0.025, 0.9]);
+        assert!(verdict.why.ends_with("c gets most, 90 %"), "{}", verdict.why);
+    }
+}
