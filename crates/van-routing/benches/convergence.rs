@@ -74,7 +74,7 @@ fn measure(sites: usize) {
     network.run(Duration::from_secs(20));
     let routes = network.routes(0);
     let reached = routes.routers.values().filter(|node| node.path.is_some()).count();
-    assert_eq!((reached, routes.services.len()), (sites, sites * ADDRESSES), "converged");
+    assert_eq!((reached, routes.services.size()), (sites, sites * ADDRESSES), "converged");
     let state = state_bytes(&routes);
     drop(routes);
 

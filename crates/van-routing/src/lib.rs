@@ -62,7 +62,7 @@ pub use record::{MAX_OFFERS, Neighbour, OfferGroup, OfferRecord, Record, RecordE
 pub use router::{Held, Router, RouterConfig};
 pub use router_id::{LinkId, RouterId};
 pub use routes::{Node, Path, Routes};
-pub use services::{RouterOffer, ServiceOffers};
+pub use services::{RouterOffer, ServiceMap, ServiceOffers};
 pub use signatures::{RealSignatures, Signatures};
 pub use signed::SignedRecord;
 pub use version::MAX_EPOCH;

@@ -20,6 +20,7 @@ use crate::router_id::{LinkId, RouterId};
 use crate::routes::Routes;
 use crate::services::ServiceIndex;
 use crate::signatures::Signatures;
+use crate::spf::Graph;
 
 mod config;
 mod publish;
@@ -71,6 +72,7 @@ pub struct Router {
     pub(crate) next_snapshot: Instant,
     pub(crate) next_sweep: Instant,
     pub(crate) index: ServiceIndex,
+    pub(crate) graph: Graph,
     pub(crate) routes: Arc<Routes>,
     pub(crate) same_names: BTreeSet<(SiteId, SiteId)>,
     pub(crate) outbox: Vec<(LinkId, Arc<[u8]>)>,
@@ -115,6 +117,7 @@ impl Router {
             next_snapshot: now,
             next_sweep: now + SWEEP,
             index: ServiceIndex::default(),
+            graph: Graph::default(),
             routes: Arc::new(Routes::empty(me)),
             same_names: BTreeSet::new(),
             outbox: Vec::new(),

@@ -8,7 +8,7 @@ use van_model::{Address, Mode, SiteId};
 use van_pki::CertificateDer;
 
 use crate::router_id::RouterId;
-use crate::services::ServiceOffers;
+use crate::services::ServiceMap;
 use crate::signed::SignedRecord;
 
 /// The network as one router sees it; never changed once it is published.
@@ -21,7 +21,7 @@ pub struct Routes {
     /// Routers of members, this one among them, whether they can be reached or not.
     pub routers: BTreeMap<RouterId, Node>,
     /// What is offered by routers that can be reached, and by this one.
-    pub services: Arc<BTreeMap<Address, Arc<ServiceOffers>>>,
+    pub services: ServiceMap,
 }
 
 /// A router of the network.
@@ -48,7 +48,7 @@ pub struct Path {
 
 impl Routes {
     pub(crate) fn empty(me: RouterId) -> Self {
-        Self { version: 0, me, routers: BTreeMap::new(), services: Arc::default() }
+        Self { version: 0, me, routers: BTreeMap::new(), services: ServiceMap::default() }
     }
 
     /// The whole way to a router, this one and it included; `None` where there is none.

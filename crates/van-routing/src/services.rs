@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rpds::RedBlackTreeMapSync;
 use van_model::{Address, Protocol};
 
 use crate::record::{OfferGroup, OfferRecord};
@@ -51,11 +52,14 @@ impl From<&OfferRecord> for RouterOffer {
     }
 }
 
+/// Everything that is offered, by address. A copy shares all that did not change.
+pub type ServiceMap = RedBlackTreeMapSync<Address, Arc<ServiceOffers>>;
+
 /// The index of services, brought up to date by what changed.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceIndex {
     indexed: BTreeMap<RouterId, Arc<SignedRecord>>,
-    services: Arc<BTreeMap<Address, Arc<ServiceOffers>>>,
+    services: ServiceMap,
 }
 
 impl ServiceIndex {
@@ -93,27 +97,31 @@ impl ServiceIndex {
         }
         let mut told = Vec::new();
         if !touched.is_empty() {
-            let services = Arc::make_mut(&mut self.services);
+            let services = &self.services;
+            let known = |address: &Address| services.get(address).map(|s| ServiceOffers::clone(s));
+            let mut fresh: BTreeMap<Address, ServiceOffers> =
+                touched.into_iter().map(|a| (a.clone(), known(&a).unwrap_or_default())).collect();
             for (router, address) in removed {
-                if let Some(service) = services.get_mut(&address) {
-                    Arc::make_mut(service).offers.remove(&router);
+                if let Some(service) = fresh.get_mut(&address) {
+                    service.offers.remove(&router);
                 }
             }
             for (router, offer) in added {
-                let service = services.entry(offer.address.clone()).or_default();
-                Arc::make_mut(service).offers.entry(router).or_insert(offer.into());
+                if let Some(service) = fresh.get_mut(&offer.address) {
+                    service.offers.entry(router).or_insert(offer.into());
+                }
             }
-            for address in touched {
-                let Some(service) = services.get_mut(&address) else { continue };
+            for (address, mut service) in fresh {
                 if service.offers.is_empty() {
-                    services.remove(&address);
+                    self.services.remove_mut(&address);
                     continue;
                 }
                 let conflict = conflict(&address, &service.offers, &records);
                 if conflict != service.conflict {
-                    told.extend(conflict.clone().map(|text| (address, text)));
-                    Arc::make_mut(service).conflict = conflict;
+                    told.extend(conflict.clone().map(|text| (address.clone(), text)));
+                    service.conflict = conflict;
                 }
+                self.services.insert_mut(address, Arc::new(service));
             }
         }
         self.indexed = records;
@@ -129,7 +137,7 @@ impl ServiceIndex {
         }
     }
 
-    pub(crate) fn services(&self) -> &Arc<BTreeMap<Address, Arc<ServiceOffers>>> {
+    pub(crate) fn services(&self) -> &ServiceMap {
         &self.services
     }
 }

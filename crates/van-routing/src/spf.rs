@@ -1,100 +1,188 @@
 //! Shortest paths over the links that both ends claim.
+//!
+//! The graph stays from one time to the next: only routers whose record is another are read again.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 
-/// A router of the graph; links are (index of the other end, cost).
+use van_model::Mode;
+
+use crate::router_id::RouterId;
+use crate::routes::Path;
+use crate::signed::SignedRecord;
+
+/// Routers and what they claim, by index: the place of a router's id among all, sorted.
 #[derive(Debug, Default)]
-pub(crate) struct Vertex {
+pub(crate) struct Graph {
+    ids: Vec<RouterId>,
+    vertices: Vec<Vertex>,
+}
+
+#[derive(Debug, Clone)]
+struct Vertex {
+    record: Arc<SignedRecord>,
     /// Never passed through.
-    pub(crate) edge: bool,
-    pub(crate) links: Vec<(usize, u32)>,
+    edge: bool,
+    /// The other ends and the costs, sorted by the other end; the cheapest of parallel links.
+    links: Vec<(usize, u32)>,
 }
 
-/// How a router is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reach {
-    pub(crate) cost: u32,
-    /// Hops of the shortest of the least-cost paths.
-    pub(crate) hops: u32,
-    /// First hops of all least-cost paths, sorted.
-    pub(crate) next: Vec<usize>,
-    /// The last hop before it on the shortest of them.
-    pub(crate) previous: usize,
+/// How the routers are reached, while that is worked out.
+struct Search {
+    best: Vec<u32>,
+    hops: Vec<u8>,
+    previous: Vec<usize>,
+    done: Vec<bool>,
+    /// For each router, `words` numbers whose bits are the source's links that begin its paths.
+    first: Vec<u64>,
+    words: usize,
 }
 
-/// Sorts each vertex's links, keeps the cheapest of parallel ones, and drops those that lead to
-/// itself or that the other end doesn't claim.
-pub(crate) fn keep_mutual(graph: &mut [Vertex]) {
-    for (index, vertex) in graph.iter_mut().enumerate() {
-        vertex.links.retain(|(other, _)| *other != index);
-        vertex.links.sort_unstable();
-        vertex.links.dedup_by_key(|(other, _)| *other);
-    }
-    let claims = |from: usize, to: usize, graph: &[Vertex]| {
-        graph[from].links.binary_search_by_key(&to, |(other, _)| *other).is_ok()
-    };
-    let mutual: Vec<Vec<bool>> = (0..graph.len())
-        .map(|from| graph[from].links.iter().map(|(to, _)| claims(*to, from, graph)).collect())
-        .collect();
-    for (vertex, mutual) in graph.iter_mut().zip(mutual) {
-        let mut mutual = mutual.into_iter();
-        vertex.links.retain(|_| mutual.next().unwrap_or(false));
-    }
-}
-
-/// Finds the least-cost paths from `source` to every vertex; of itself there is none.
-pub(crate) fn shortest(graph: &[Vertex], source: usize) -> Vec<Option<Reach>> {
-    let mut best = vec![u32::MAX; graph.len()];
-    let mut before: Vec<Vec<usize>> = vec![Vec::new(); graph.len()];
-    let mut found: Vec<Option<Reach>> = vec![None; graph.len()];
-    let mut done = vec![false; graph.len()];
-    let mut heap = BinaryHeap::from([Reverse((0, source))]);
-    best[source] = 0;
-    while let Some(Reverse((cost, at))) = heap.pop() {
-        if std::mem::replace(&mut done[at], true) {
-            continue;
+impl Graph {
+    /// Brings the graph up to date with these records, sorted by router.
+    pub(crate) fn update<'a>(
+        &mut self,
+        records: impl Iterator<Item = (&'a RouterId, &'a Arc<SignedRecord>)> + Clone,
+    ) {
+        let same = self.ids.iter().eq(records.clone().map(|(router, _)| router));
+        if !same {
+            // Indexes are others now, so that everything is read again.
+            self.ids = records.clone().map(|(router, _)| *router).collect();
+            self.vertices.clear();
         }
-        if at != source {
-            found[at] = Some(reach(cost, at, source, &before[at], &found));
-        }
-        if at != source && graph[at].edge {
-            continue;
-        }
-        for (other, step) in &graph[at].links {
-            let cost = cost.saturating_add(*step);
-            if cost < best[*other] {
-                best[*other] = cost;
-                before[*other].clear();
-                heap.push(Reverse((cost, *other)));
-            }
-            if cost == best[*other] && !done[*other] {
-                before[*other].push(at);
+        let ids = &self.ids;
+        for (index, (_, record)) in records.enumerate() {
+            match self.vertices.get_mut(index) {
+                Some(vertex) if Arc::ptr_eq(&vertex.record, record) => {}
+                Some(vertex) => *vertex = Vertex::read(record, ids),
+                None => self.vertices.push(Vertex::read(record, ids)),
             }
         }
     }
-    found
-}
 
-/// Every cost is at least 1, so all that stand before a vertex were finished before it.
-fn reach(cost: u32, at: usize, source: usize, before: &[usize], found: &[Option<Reach>]) -> Reach {
-    let mut next = Vec::new();
-    let mut closest = (u32::MAX, usize::MAX);
-    for &via in before {
-        let hops = match &found[via] {
-            Some(reach) => {
-                next.extend_from_slice(&reach.next);
-                reach.hops
+    fn index(&self, router: &RouterId) -> Option<usize> {
+        self.ids.binary_search(router).ok()
+    }
+
+    /// The least-cost paths from `source`, whose links are `own` whatever its record says; in the
+    /// order of the routers, `None` where there is none.
+    pub(crate) fn paths(
+        &self,
+        source: &RouterId,
+        own: &BTreeMap<RouterId, u16>,
+    ) -> Vec<Option<Path>> {
+        let Some(me) = self.index(source) else { return vec![None; self.ids.len()] };
+        let own: Vec<(usize, u32)> = own
+            .iter()
+            .filter_map(|(peer, cost)| Some((self.index(peer)?, u32::from(*cost))))
+            .filter(|(other, _)| *other != me && self.claims(*other, me))
+            .collect();
+        let search = self.search(me, &own);
+        let path = |at: usize| {
+            if at == me {
+                return Some(Path { cost: 0, hops: 0, next: Vec::new(), previous: *source });
             }
-            None => {
-                debug_assert_eq!(via, source, "only the source has no path");
-                next.push(at);
-                0
-            }
+            search.done[at].then(|| Path {
+                cost: search.best[at],
+                hops: search.hops[at],
+                next: search.firsts(at).map(|link| self.ids[own[link].0]).collect(),
+                previous: self.ids[search.previous[at]],
+            })
         };
-        closest = closest.min((hops, via));
+        (0..self.ids.len()).map(path).collect()
     }
-    next.sort_unstable();
-    next.dedup();
-    Reach { cost, hops: closest.0.saturating_add(1), next, previous: closest.1 }
+
+    fn claims(&self, from: usize, to: usize) -> bool {
+        self.vertices[from].links.binary_search_by_key(&to, |(other, _)| *other).is_ok()
+    }
+
+    fn search(&self, source: usize, own: &[(usize, u32)]) -> Search {
+        let mut search = Search::new(self.ids.len(), own.len());
+        let mut heap = BinaryHeap::new();
+        search.best[source] = 0;
+        search.done[source] = true;
+        for (link, (other, cost)) in own.iter().enumerate() {
+            search.best[*other] = *cost;
+            search.previous[*other] = source;
+            search.hops[*other] = 1;
+            search.first[*other * search.words + link / 64] |= 1 << (link % 64);
+            heap.push(Reverse((*cost, *other)));
+        }
+        while let Some(Reverse((cost, at))) = heap.pop() {
+            if std::mem::replace(&mut search.done[at], true) || self.vertices[at].edge {
+                continue;
+            }
+            for &(other, step) in &self.vertices[at].links {
+                if search.done[other] || !self.claims(other, at) {
+                    continue;
+                }
+                let cost = cost.saturating_add(step);
+                if cost < search.best[other] {
+                    search.best[other] = cost;
+                    search.replace(other, at);
+                    heap.push(Reverse((cost, other)));
+                } else if cost == search.best[other] {
+                    search.join(other, at);
+                }
+            }
+        }
+        search
+    }
+}
+
+impl Vertex {
+    fn read(record: &Arc<SignedRecord>, ids: &[RouterId]) -> Self {
+        let said = &record.record;
+        let me = ids.binary_search(&RouterId { site: said.origin, replica: said.replica });
+        let links = said.neighbours.iter().filter_map(|link| {
+            let other = RouterId { site: link.site, replica: link.replica };
+            Some((ids.binary_search(&other).ok()?, u32::from(link.cost)))
+        });
+        let mut links: Vec<_> = links.filter(|(other, _)| Ok(*other) != me).collect();
+        links.sort_unstable();
+        links.dedup_by_key(|(other, _)| *other);
+        Self { record: record.clone(), edge: said.mode == Mode::Edge, links }
+    }
+}
+
+/// Every cost is at least 1, so all that stand before a router on its paths are done before it.
+impl Search {
+    fn new(routers: usize, links: usize) -> Self {
+        let words = links.div_ceil(64).max(1);
+        Self {
+            best: vec![u32::MAX; routers],
+            hops: vec![0; routers],
+            previous: vec![0; routers],
+            done: vec![false; routers],
+            first: vec![0; routers * words],
+            words,
+        }
+    }
+
+    /// The only path to `at` goes through `via`.
+    fn replace(&mut self, at: usize, via: usize) {
+        self.previous[at] = via;
+        self.hops[at] = self.hops[via].saturating_add(1);
+        self.first.copy_within(via * self.words..(via + 1) * self.words, at * self.words);
+    }
+
+    /// One more path of the same cost goes through `via`.
+    fn join(&mut self, at: usize, via: usize) {
+        let hops = self.hops[via].saturating_add(1);
+        if (hops, via) < (self.hops[at], self.previous[at]) {
+            (self.hops[at], self.previous[at]) = (hops, via);
+        }
+        for word in 0..self.words {
+            self.first[at * self.words + word] |= self.first[via * self.words + word];
+        }
+    }
+
+    /// The source's links that begin the paths to `at`.
+    fn firsts(&self, at: usize) -> impl Iterator<Item = usize> {
+        let words = &self.first[at * self.words..(at + 1) * self.words];
+        words.iter().enumerate().flat_map(|(number, word)| {
+            (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| number * 64 + bit)
+        })
+    }
 }

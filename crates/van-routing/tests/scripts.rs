@@ -198,7 +198,7 @@ impl Stage {
     fn services(&self, site: usize) -> Vec<String> {
         let routes = self.network.routes(site);
         let mut lines = Vec::new();
-        for (address, service) in routes.services.iter() {
+        for (address, service) in &routes.services {
             let mut at: Vec<_> = service.offers.keys().map(|r| self.name(r)).collect();
             at.sort();
             let conflict = if service.conflict.is_some() { ", conflict" } else { "" };

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use van_model::{Mode, SiteId};
+use van_model::SiteId;
 
 use super::Router;
 use crate::event::RouterEvent;
 use crate::router_id::RouterId;
-use crate::routes::{Node, Path, Routes};
-use crate::spf::{Reach, Vertex, keep_mutual, shortest};
+use crate::routes::{Node, Routes};
 
 /// The least time between two snapshots.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -21,21 +20,28 @@ impl Router {
         self.next_snapshot = now + PAUSE;
         self.changed.snapshot = false;
         let old = self.routes.clone();
-        let mut paths = if std::mem::take(&mut self.changed.paths) {
-            self.paths()
-        } else {
-            let known = old.routers.iter();
-            known.filter_map(|(r, node)| Some((*r, node.path.clone()?))).collect()
-        };
-        let mut routers = BTreeMap::new();
-        for (router, entry) in self.database.iter_mut().filter(|(_, entry)| entry.member) {
-            let path = paths.remove(router);
-            entry.unreachable = match path {
-                Some(_) => None,
-                None => entry.unreachable.or(Some(now)),
-            };
-            routers.insert(*router, Node { record: entry.signed.clone(), path });
-        }
+        // This router's links count as they are, not as its last record says.
+        let own = self.own_links();
+        let members = self.database.iter().filter(|(_, entry)| entry.member);
+        let found = std::mem::take(&mut self.changed.paths).then(|| {
+            self.graph.update(members.map(|(router, entry)| (router, &entry.signed)));
+            self.graph.paths(&self.me, &own)
+        });
+        let mut found = found.map(Vec::into_iter);
+        let members = self.database.iter_mut().filter(|(_, entry)| entry.member);
+        let routers: BTreeMap<RouterId, Node> = members
+            .map(|(router, entry)| {
+                let path = match &mut found {
+                    Some(found) => found.next().flatten(),
+                    None => old.routers.get(router).and_then(|node| node.path.clone()),
+                };
+                entry.unreachable = match path {
+                    Some(_) => None,
+                    None => entry.unreachable.or(Some(now)),
+                };
+                (*router, Node { record: entry.signed.clone(), path })
+            })
+            .collect();
         let is_alike = is_alike(&old.routers, &routers);
         if is_alike {
             self.index.refresh(&routers);
@@ -52,39 +58,6 @@ impl Router {
         if !is_alike {
             self.tell_sites(now, &old);
         }
-    }
-
-    /// The least-cost paths over what members say of their links, and this router's own links.
-    fn paths(&self) -> BTreeMap<RouterId, Path> {
-        let members = self.database.iter().filter(|(_, entry)| entry.member);
-        let ids: Vec<RouterId> = members.clone().map(|(router, _)| *router).collect();
-        let index = |router: &RouterId| ids.binary_search(router).ok();
-        let Some(me) = index(&self.me) else { return BTreeMap::new() };
-        let vertex = |(_, entry): (&RouterId, &crate::database::Entry)| {
-            let record = &entry.signed.record;
-            let links = record.neighbours.iter().filter_map(|link| {
-                let other = RouterId { site: link.site, replica: link.replica };
-                Some((index(&other)?, u32::from(link.cost)))
-            });
-            Vertex { edge: record.mode == Mode::Edge, links: links.collect() }
-        };
-        let mut graph: Vec<Vertex> = members.map(vertex).collect();
-        // This router's links count as they are, not as its last record says.
-        let own = self.own_links();
-        let own = own.iter().filter_map(|(peer, cost)| Some((index(peer)?, u32::from(*cost))));
-        graph[me].links = own.collect();
-        keep_mutual(&mut graph);
-        let found = shortest(&graph, me);
-        let paths = ids.iter().zip(found).filter_map(|(router, reach)| {
-            let Reach { cost, hops, next, previous } = reach?;
-            let next = next.into_iter().map(|i| ids[i]).collect();
-            let hops = u8::try_from(hops).unwrap_or(u8::MAX);
-            Some((*router, Path { cost, hops, next, previous: ids[previous] }))
-        });
-        let mut paths: BTreeMap<_, _> = paths.collect();
-        let here = Path { cost: 0, hops: 0, next: Vec::new(), previous: self.me };
-        paths.insert(self.me, here);
-        paths
     }
 
     /// Tells which sites came and went, and which have the name of another.
