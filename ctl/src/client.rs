@@ -247,8 +247,19 @@ fn failure(status: StatusCode, body: &[u8]) -> Problem {
 
 /// The path of a resource; characters that have a meaning in paths are escaped.
 pub(crate) fn path(kind: &str, name: &str) -> String {
-    let mut out = format!("/v1/{kind}/");
-    for byte in name.bytes() {
+    format!("/v1/{kind}/{}", escaped(name))
+}
+
+/// A path with the parts of a query that are given.
+pub(crate) fn query(path: &str, parts: &[(&str, Option<&str>)]) -> String {
+    let given = parts.iter().filter_map(|(key, value)| Some((key, (*value)?)));
+    let parts: Vec<_> = given.map(|(key, value)| format!("{key}={}", escaped(value))).collect();
+    if parts.is_empty() { path.to_owned() } else { format!("{path}?{}", parts.join("&")) }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
             out.push(char::from(byte));
         } else {
@@ -266,6 +277,9 @@ mod tests {
     fn paths_keep_names_together() {
         assert_eq!(path("services", "db-0.db:5432"), "/v1/services/db-0.db:5432");
         assert_eq!(path("links", "a/b ?ä"), "/v1/links/a%2Fb%20%3F%C3%A4");
+        assert_eq!(query("/v1/flows", &[("site", None)]), "/v1/flows");
+        let parts = [("site", Some("a&b")), ("limit", None), ("watch", Some("1"))];
+        assert_eq!(query("/v1/flows", &parts), "/v1/flows?site=a%26b&watch=1");
     }
 
     #[test]

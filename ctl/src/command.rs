@@ -1,13 +1,16 @@
 //! The commands, one a file.
 
+mod check;
 mod completion;
 mod config;
 mod connector;
 mod daemon;
 mod event;
 mod expose;
+mod flow;
 mod link;
 mod listener;
+mod network;
 mod peer;
 mod ping;
 mod proxy;
@@ -15,6 +18,7 @@ mod service;
 mod site;
 mod status;
 mod token;
+mod trace;
 mod version;
 
 use std::time::Duration;
@@ -57,12 +61,24 @@ pub(crate) enum Command {
     /// Services of the network
     #[command(subcommand)]
     Service(service::Command),
+    /// The sites of the network
+    #[command(subcommand)]
+    Network(network::Command),
+    /// Show open and recent flows
+    #[command(after_help = flow::EXAMPLE)]
+    Flows(flow::Flows),
     /// Show what happened
-    #[command(after_help = "Examples:\n  vanctl events\n  vanctl events --follow -o json")]
+    #[command(after_help = event::EXAMPLE)]
     Events(event::Events),
     /// Measure round-trip times to a site through the network
-    #[command(after_help = "Examples:\n  vanctl ping public\n  vanctl ping public -c 10 -i 200ms")]
+    #[command(after_help = ping::EXAMPLE)]
     Ping(ping::Ping),
+    /// Tell which way a new flow would go now, and why
+    #[command(after_help = trace::EXAMPLE)]
+    Trace(trace::Trace),
+    /// Look for what is wrong
+    #[command(after_help = check::EXAMPLE)]
+    Check,
     /// The daemon's configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -100,6 +116,10 @@ impl Command {
             Self::Service(command) => command.run(session).await,
             Self::Events(command) => command.run(session).await,
             Self::Ping(command) => command.run(session).await,
+            Self::Network(command) => command.run(session).await,
+            Self::Flows(command) => command.run(session).await,
+            Self::Trace(command) => command.run(session).await,
+            Self::Check => check::run(session).await,
             Self::Config(command) => command.run(session).await,
             Self::Reload => daemon::reload(session).await,
             Self::Log(command) => command.run(session).await,

@@ -69,6 +69,16 @@ impl Output {
         self.text(&self.written(document)?)
     }
 
+    /// Prints one document of a stream: JSON on one line, YAML behind a line of its own.
+    pub(crate) fn streamed(self, document: &Value) -> Outcome {
+        if self.format == Format::Yaml {
+            return self.text(&format!("---\n{}", self.written(document)?));
+        }
+        let text = serde_json::to_string(document)
+            .map_err(|error| Problem::failed(format!("can't write JSON: {error}")))?;
+        self.text(&(text + "\n"))
+    }
+
     /// A document in the wanted form.
     pub(crate) fn written(self, document: &Value) -> Outcome<String> {
         if self.format == Format::Yaml {
@@ -174,6 +184,18 @@ pub(crate) fn millis(value: Option<f64>) -> String {
     value.map(|ms| format!("{ms:.2} ms")).unwrap_or_default()
 }
 
+/// A length of time as people read it, in its two largest units.
+pub(crate) fn span(time: jiff::SignedDuration) -> String {
+    let (ms, s) = (time.as_millis().max(0), time.as_secs().max(0));
+    match s {
+        0 => format!("{ms}ms"),
+        1..60 => format!("{s}.{}s", ms % 1000 / 100),
+        60..3600 => format!("{}m{}s", s / 60, s % 60),
+        3600..86_400 => format!("{}h{}m", s / 3600, s / 60 % 60),
+        _ => format!("{}d{}h", s / 86_400, s / 3600 % 24),
+    }
+}
+
 /// A value without JSON's quotes where it is a text.
 pub(crate) fn plain(value: &Value) -> String {
     match value {
@@ -200,6 +222,16 @@ mod tests {
         assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
         assert_eq!(millis(Some(0.3124)), "0.31 ms");
         assert_eq!(millis(None), "");
+        for (ms, text) in [
+            (-5, "0ms"),
+            (999, "999ms"),
+            (1540, "1.5s"),
+            (61_000, "1m1s"),
+            (3_720_000, "1h2m"),
+            (90_000_000, "1d1h"),
+        ] {
+            assert_eq!(span(jiff::SignedDuration::from_millis(ms)), text);
+        }
         assert_eq!(
             moment(jiff::Timestamp::from_millisecond(1500).unwrap()),
             "1970-01-01T00:00:02Z"

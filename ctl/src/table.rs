@@ -75,11 +75,11 @@ fn write_row(
 }
 
 /// The colour of the words that say how something is.
-fn hue(cell: &str) -> Option<&'static str> {
+pub(crate) fn hue(cell: &str) -> Option<&'static str> {
     match cell {
-        "connected" | "ready" | "healthy" | "accepting" => Some("32"),
+        "connected" | "ready" | "healthy" | "accepting" | "passed" => Some("32"),
         "connecting" | "warning" | "no target" => Some("33"),
-        "error" | "revoked" => Some("31"),
+        "error" | "revoked" | "unreachable" | "link lost" => Some("31"),
         _ if cell.starts_with("failed") => Some("31"),
         _ => None,
     }

@@ -476,17 +476,19 @@ fn usage() {
 #[test]
 fn help_teaches() {
     let help = end(plain().arg("--help"), b"").ok();
-    for word in ["status", "expose", "completion", "Examples:", "Exit codes:"] {
+    for word in ["status", "network", "flows", "trace", "check", "Examples:", "Exit codes:"] {
         assert!(help.contains(word), "{help}");
     }
-    for later in ["network", "trace", "flows", "check", "debug", "init", "console"] {
+    for later in ["debug", "init", "console"] {
         assert!(!help.contains(&format!("\n  {later} ")), "{later}: {help}");
     }
     assert!(end(plain().args(["help", "link", "create"]), b"").ok().contains("vanctl link create"));
     assert!(end(plain().arg("--version"), b"").ok().starts_with("vanctl 0."));
     for shell in ["bash", "zsh", "fish"] {
         let script = end(plain().args(["completion", shell]), b"").ok();
-        assert!(script.contains("vanctl") && script.contains("expose"));
+        for word in ["vanctl", "expose", "network", "flows", "trace", "check", "hops"] {
+            assert!(script.contains(word), "{word} in {shell}");
+        }
     }
 }
 
@@ -573,4 +575,129 @@ fn over_ssh() {
          hint: join\n",
     );
     assert_eq!(over(&dir.join("no-such-ssh"), "status").code, 3);
+}
+
+#[test]
+fn the_network_is_a_table() {
+    let daemon = Daemon::start();
+    let (here, public) = (
+        van_model::SiteId::from_bytes(*b"laptop-laptop-laptop"),
+        van_model::SiteId::from_bytes(*b"public-public-public"),
+    );
+    let text = daemon.run("network status").ok();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split("  ").collect()).collect();
+    let cells = |at: usize| -> Vec<&str> {
+        rows[at].iter().map(|cell| cell.trim()).filter(|cell| !cell.is_empty()).collect()
+    };
+    assert_eq!(cells(0), ["NAME", "ID", "MODE", "VERSION", "LINKS", "COST", "SERVICES"]);
+    assert_eq!(cells(1)[4..], ["db-host (9, one way)", "unreachable", "-"]);
+    assert_eq!(cells(2)[4..], ["public (10)", "11", "db:5432"]);
+    let own = ["laptop", &here.to_string(), "interior", "0.1.0", "public (1)", "0", "-"];
+    assert_eq!(cells(3), own);
+    assert_eq!(cells(4)[4], "db-host (10), laptop (1)");
+    let wide = daemon.run("network status -o wide").ok();
+    assert!(wide.lines().nth(2).unwrap().ends_with("2     public  1         region=eu"), "{wide}");
+    assert_eq!(
+        daemon.run("network status -o name").ok(),
+        "site/cut-off\nsite/db-host\nsite/laptop\nsite/public\n"
+    );
+    let document = daemon.run("network status -o json").json();
+    assert_eq!(document["items"][3]["id"], public.to_string());
+    let graph = daemon.run("network status --dot").ok();
+    assert!(graph.starts_with("graph van {\n") && graph.ends_with("}\n"), "{graph}");
+}
+
+#[test]
+fn flows_are_listed_and_followed() {
+    let daemon = Daemon::start();
+    daemon.site.flow(1, None);
+    daemon.site.flow(2, Some(van_model::api::FlowEnd::LinkLost));
+    let text = daemon.run("flows -o wide").ok();
+    let mut lines = text.lines();
+    let heading = lines.next().unwrap().split_whitespace().collect::<Vec<_>>();
+    let columns = "ADDRESS CLIENT SITE TARGET STATE AGE DURATION SENT RECEIVED ID SIDE";
+    assert_eq!(heading[..11].join(" "), columns);
+    assert!(lines.next().unwrap().starts_with("db       127.0.0.1:50000  public  pg      open "));
+    let ended = lines.next().unwrap();
+    assert!(ended.contains("  link lost  ") && ended.contains("  1.5s "), "{ended}");
+    assert!(ended.ends_with("10 B  2.0 KiB   2   ingress  db        0.50 ms"), "{ended}");
+    assert_eq!(daemon.run("flows --address web -o json").json()["items"], serde_json::json!([]));
+    assert_eq!(daemon.run("flows --limit 1 -o name").ok(), "flow/1\n");
+    assert_eq!(daemon.run("flows --limit 0").code, 2);
+    daemon
+        .run("flows --site nowhere")
+        .fails(4, "vanctl: flows failed: no site named \"nowhere\"\n");
+    let mut child = piped(&mut daemon.command("flows --follow -o json --site public"));
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut next = || {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        serde_json::from_str::<Value>(&line).unwrap()
+    };
+    assert_eq!((next()["id"].clone(), next()["id"].clone()), (1.into(), 2.into()));
+    daemon.site.flow(1, Some(van_model::api::FlowEnd::Closed));
+    assert_eq!(next()["end"], "closed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn pings_tell_the_hops_and_why_there_is_no_way() {
+    let daemon = Daemon::start();
+    let hops = daemon.run("ping public -c 1 --hops").ok();
+    assert!(hops.lines().nth(1).unwrap().starts_with("  hop 1 public ("), "{hops}");
+    assert!(!daemon.run("ping public -c 1").ok().contains("hop"));
+    let cut = daemon.run("ping cut-off -c 1");
+    cut.fails(1, "vanctl: ping failed: there is no way to site cut-off\n");
+}
+
+#[test]
+fn traces() {
+    let daemon = Daemon::start();
+    assert_eq!(
+        daemon.run("trace db").ok(),
+        "db (balanced): laptop - public - db-host\n\
+         why: it is the only site that offers it\n\n\
+         CANDIDATE  TARGETS  COST  FLOWS  PENALTY  SCORE   STATE\n\
+         db-host    2        11    1      -        11.500  chosen\n\n\
+         HOP  SITE     LINK       COST  RTT\n\
+         0    laptop   -          -     -\n\
+         1    public   to-public  1     0.31 ms\n\
+         2    db-host  -          10    -\n"
+    );
+    let by = daemon.run("trace db --listener web").ok();
+    assert!(by.starts_with("db (listener web, balanced): "), "{by}");
+    assert_eq!(daemon.run("trace db -o name").ok(), "site/laptop\nsite/public\nsite/db-host\n");
+    assert_eq!(daemon.run("trace db -o json").json()["candidates"][0]["score"], 11.5);
+    let err = "vanctl: trace failed: no service named \"web\"\nhint: did you mean \"db\"?\n";
+    daemon.run("trace web").fails(4, err);
+}
+
+#[test]
+fn checks() {
+    let daemon = Daemon::start();
+    assert_eq!(
+        daemon.run("check").ok(),
+        "passed   config: it is as on the disk\n\
+         warning  version: sites run 2 versions\n         hint: update the older ones\n"
+    );
+    assert!(daemon.run("check -q").ok().starts_with("warning  version: "));
+    daemon.file("bad", "van1.refused");
+    assert_eq!(daemon.run("link create bad").code, 1);
+    let failed = daemon.run("check");
+    assert!(failed.out.ends_with("failed   link/link1: the token was refused\n"));
+    failed.fails(1, "vanctl: check failed: 1 of 3 checks failed\n");
+    assert_eq!(daemon.run("check -o json").code, 1);
+}
+
+#[test]
+fn events_are_chosen() {
+    let daemon = Daemon::start();
+    daemon.site.happen("LinkUp", "link/a", "up");
+    daemon.site.happen("LinkUp", "link/ab", "up");
+    let chosen = daemon.run("events --subject link/a -o name").ok();
+    assert_eq!(chosen, "link/a\n");
+    assert_eq!(daemon.run("events --subject link -o name").ok().lines().count(), 2);
+    assert_eq!(daemon.run("events --severity error -o name").ok(), "");
+    assert_eq!(daemon.run("events --severity loud").code, 2);
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use van_api::fake::FakeSite;
 use van_api::{ApiSocket, Server};
+use van_model::api::FlowEnd;
 
 struct Running {
     site: Arc<FakeSite>,
@@ -142,12 +143,66 @@ async fn posts() {
 }
 
 #[tokio::test]
+async fn the_network_is_told() {
+    let running = start();
+    let (_, sites) = running.call("GET", "/v1/network", "").await;
+    let names: Vec<_> =
+        sites["items"].as_array().unwrap().iter().map(|s| s["name"].clone()).collect();
+    assert_eq!(names, ["cut-off", "db-host", "laptop", "public"]);
+    assert_eq!(sites["items"][1]["links"][0]["peer"]["name"], "public");
+    let (_, reply) = running.call("POST", "/v1/ping", r#"{"site":"public"}"#).await;
+    assert_eq!(reply["hops"][0]["site"], "public");
+    let (_, short) = running.call("POST", "/v1/ping", r#"{"site":"public","hops":false}"#).await;
+    assert_eq!(short["hops"], serde_json::json!([]));
+    let (status, trace) = running.call("POST", "/v1/trace", r#"{"address":"db"}"#).await;
+    assert_eq!((status, &trace["chosen"]["name"]), (200, &"db-host".into()));
+    let (status, lines) = running.call("POST", "/v1/check", "").await;
+    assert_eq!((status, &lines["items"][1]["outcome"]), (200, &"warning".into()));
+}
+
+#[tokio::test]
+async fn flows_are_listed_and_watched() {
+    let running = start();
+    running.site.flow(1, None);
+    running.site.flow(2, Some(FlowEnd::LinkLost));
+    let (_, flows) = running.call("GET", "/v1/flows", "").await;
+    assert_eq!(
+        (&flows["items"][0]["end"], &flows["items"][1]["end"]),
+        (&Value::Null, &"link_lost".into())
+    );
+    let count = async |query: &str| {
+        let (_, flows) = running.call("GET", &format!("/v1/flows{query}"), "").await;
+        flows["items"].as_array().unwrap().len()
+    };
+    assert_eq!(count("?limit=1").await, 1);
+    assert_eq!(count("?address=web").await, 0);
+    assert_eq!(count("?address=db&site=public").await, 2);
+    let mut lines = running.watch("/v1/flows?watch=1").await;
+    for id in [1, 2] {
+        assert_eq!(next(&mut lines).await.unwrap()["id"], id);
+    }
+    running.site.flow(1, Some(FlowEnd::Closed));
+    let ended = next(&mut lines).await.unwrap();
+    assert_eq!((&ended["id"], &ended["end"]), (&1.into(), &"closed".into()));
+}
+
+#[tokio::test]
 async fn bad_requests_are_answered_with_an_error_document() {
     let running = start();
     for (method, path, body, status, code) in [
         ("GET", "/v1/nothing", "", 404, "not_found"),
-        ("GET", "/v1/network", "", 404, "not_found"),
-        ("POST", "/v1/trace", "{}", 404, "not_found"),
+        ("GET", "/v1/metrics", "", 404, "not_found"),
+        ("GET", "/v1/flows?limit=0", "", 400, "invalid"),
+        ("GET", "/v1/flows?site=nowhere", "", 404, "not_found"),
+        ("GET", "/v1/flows?site=nowhere&watch=1", "", 404, "not_found"),
+        ("GET", "/v1/events?severity=loud", "", 400, "invalid"),
+        ("POST", "/v1/network", "", 405, "invalid"),
+        ("GET", "/v1/check", "", 405, "invalid"),
+        ("POST", "/v1/trace", "{}", 400, "invalid"),
+        ("POST", "/v1/trace", r#"{"address":"db","lister":"x"}"#, 400, "invalid"),
+        ("POST", "/v1/trace", r#"{"address":"no-such"}"#, 404, "not_found"),
+        ("POST", "/v1/trace", r#"{"address":"Not An Address"}"#, 400, "invalid"),
+        ("POST", "/v1/ping", r#"{"site":"cut-off"}"#, 503, "unavailable"),
         ("POST", "/v1/status", "", 405, "invalid"),
         ("BREW", "/v1/links/x", "", 405, "invalid"),
         ("GET", "/v1/links/none", "", 404, "not_found"),
@@ -169,8 +224,8 @@ async fn bad_requests_are_answered_with_an_error_document() {
         assert_eq!((got, answer["error"]["code"].as_str()), (status, Some(code)), "{path} {body}");
         assert!(!answer["error"]["message"].as_str().unwrap().is_empty());
     }
-    let (_, error) = running.call("GET", "/v1/network", "").await;
-    assert_eq!(error["error"]["message"], "network is not in this version yet");
+    let (_, error) = running.call("GET", "/v1/metrics", "").await;
+    assert_eq!(error["error"]["message"], "metrics is not in this version yet");
     let deep = "[".repeat(100_000);
     assert_eq!(running.call("PUT", "/v1/links/x", &deep).await.0, 400);
     let long = format!(r#"{{"spec":{{"token":"{}"}}}}"#, "x".repeat(1 << 20));

@@ -2,13 +2,17 @@
 
 use clap::Args;
 use serde_json::Value;
-use van_model::api::{Event, List, Severity};
+use van_model::api::{Event, List};
 
 use crate::cli::Session;
-use crate::client::understood;
-use crate::error::{Outcome, Problem, one_line};
+use crate::client::{query, understood};
+use crate::error::{Outcome, one_line};
 use crate::output::{Format, Output, moment};
 use crate::table::Table;
+
+/// How `vanctl events` is used.
+pub(crate) const EXAMPLE: &str = "Examples:\n  vanctl events\n  vanctl events --follow -o json\n  \
+    vanctl events --subject link/to-public --severity warning";
 
 /// The options of `vanctl events`.
 #[derive(Debug, Args)]
@@ -16,15 +20,29 @@ pub(crate) struct Events {
     /// Go on with each new event
     #[arg(long, short)]
     follow: bool,
+    /// Only about this, as link/to-public, or about all of a kind, as link
+    #[arg(long, value_name = "SUBJECT")]
+    subject: Option<String>,
+    /// Only those that matter as much or more
+    #[arg(long, value_parser = ["info", "warning", "error"], value_name = "SEVERITY")]
+    severity: Option<String>,
 }
 
 impl Events {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
         let output = session.output;
+        let path = query(
+            "/v1/events",
+            &[
+                ("subject", self.subject.as_deref()),
+                ("severity", self.severity.as_deref()),
+                ("watch", self.follow.then_some("1")),
+            ],
+        );
         if self.follow {
-            return session.client.follow("/v1/events?watch=1", |event| line(output, &event)).await;
+            return session.client.follow(&path, |event| line(output, &event)).await;
         }
-        let document = session.client.get("/v1/events").await?;
+        let document = session.client.get(&path).await?;
         match output.format {
             Format::Json | Format::Yaml => output.document(&document),
             Format::Name => {
@@ -40,20 +58,12 @@ impl Events {
     }
 }
 
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    }
-}
-
 fn table(output: Output, events: &[Event]) -> String {
     let mut table = Table::new(&["TIME", "SEVERITY", "REASON", "SUBJECT", "MESSAGE"]);
     for event in events {
         table.row(vec![
             moment(event.time),
-            word(event.severity).into(),
+            event.severity.as_str().into(),
             event.reason.clone(),
             event.subject.clone(),
             event.message.clone(),
@@ -64,14 +74,8 @@ fn table(output: Output, events: &[Event]) -> String {
 
 /// Prints one event of a stream; columns have fixed widths, as later rows aren't known.
 fn line(output: Output, event: &Value) -> Outcome {
-    match output.format {
-        Format::Json => {
-            let text = serde_json::to_string(event)
-                .map_err(|error| Problem::failed(format!("can't write JSON: {error}")))?;
-            return output.text(&(text + "\n"));
-        }
-        Format::Yaml => return output.text(&format!("---\n{}", output.written(event)?)),
-        Format::Table | Format::Wide | Format::Name => {}
+    if matches!(output.format, Format::Json | Format::Yaml) {
+        return output.streamed(event);
     }
     let event: Event = understood(event.clone())?;
     let subject = one_line(&event.subject);
@@ -81,7 +85,7 @@ fn line(output: Output, event: &Value) -> Outcome {
     output.text(&format!(
         "{}  {:7}  {:20}  {subject:24}  {}\n",
         moment(event.time),
-        word(event.severity),
+        event.severity.as_str(),
         one_line(&event.reason),
         one_line(&event.message)
     ))

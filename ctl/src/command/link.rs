@@ -63,7 +63,8 @@ pub(crate) struct Create {
 pub(crate) struct Status {
     #[command(flatten)]
     which: super::Which,
-    /// Show connections, cipher, certificate expiry, bytes, flows and reconnects too
+    /// Show connections, cipher, certificate expiry, bytes, flows, reconnects and the cost
+    /// that the other end tells, too
     #[arg(long, short)]
     verbose: bool,
 }
@@ -213,6 +214,7 @@ fn table(output: Output, links: &[LinkResource], verbose: bool) -> String {
             "FLOWS",
             "FLOWS-TOTAL",
             "RECONNECTS",
+            "PEER-COST",
         ]);
     }
     for link in links {
@@ -244,6 +246,7 @@ fn table(output: Output, links: &[LinkResource], verbose: bool) -> String {
             row.push(status.flows_open.to_string());
             row.push(status.flows_total.to_string());
             row.push(status.reconnects.to_string());
+            row.push(status.peer_cost.map(|cost| cost.to_string()).unwrap_or_default());
         }
         table.row(row);
     }

@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use clap::Args;
-use van_model::api::{PingReply, PingRequest};
+use van_model::api::{PingHop, PingReply, PingRequest};
 
 use crate::cli::Session;
 use crate::client::understood;
 use crate::error::{Exit, Outcome, Problem, one_line};
+
+/// How `vanctl ping` is used.
+pub(crate) const EXAMPLE: &str = "Any site of the network answers, not only those that are linked.\n\n\
+    Examples:\n  vanctl ping public\n  vanctl ping public -c 10 -i 200ms\n  \
+    vanctl ping db-host --hops";
 
 /// The options of `vanctl ping`.
 #[derive(Debug, Args)]
@@ -20,6 +25,9 @@ pub(crate) struct Ping {
     /// Time between two echoes, in seconds or as 200ms
     #[arg(short, long, default_value = "1s", value_parser = interval, value_name = "DURATION")]
     interval: Duration,
+    /// Ask each site on the way, too
+    #[arg(long, visible_alias = "verbose", short = 'v')]
+    hops: bool,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -50,10 +58,19 @@ impl Tally {
     }
 }
 
+/// A line for each site on the way.
+fn hops(hops: &[PingHop]) -> String {
+    let line = |(at, hop): (usize, &PingHop)| {
+        let time = hop.rtt_ms.map_or("no answer".into(), |ms| format!("time={ms:.2} ms"));
+        format!("  hop {} {} ({}): {time}\n", at + 1, one_line(&hop.site), hop.id.short())
+    };
+    hops.iter().enumerate().map(line).collect()
+}
+
 impl Ping {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
         let output = session.output;
-        let request = PingRequest { site: self.site.clone(), hops: true };
+        let request = PingRequest { site: self.site.clone(), hops: self.hops };
         let (mut tally, mut replies, mut last) = (Tally::default(), Vec::new(), None);
         while self.count == 0 || tally.sent < self.count {
             if tally.sent > 0 {
@@ -71,6 +88,7 @@ impl Ping {
                             "reply from {name} ({id}): time={:.2} ms\n",
                             reply.rtt_ms
                         ))?;
+                        output.text(&hops(&reply.hops))?;
                     }
                     if self.count > 0 {
                         replies.push(document);

@@ -32,15 +32,32 @@ impl Command {
         let Self::Status(status) = self;
         let document = session.client.get(&status.which.path("services")).await?;
         let output = session.output;
-        output
-            .resources("service", document, |services| Ok(table(output, services, status.verbose)))
+        output.resources("service", document, |services| {
+            conflicts(services).for_each(|note| output.note(&note));
+            Ok(table(output, services, status.verbose))
+        })
     }
+}
+
+/// A note on each service whose offers don't go together.
+fn conflicts(services: &[ServiceResource]) -> impl Iterator<Item = String> {
+    services.iter().filter_map(|service| {
+        let ready = service.status.conditions.get("Ready");
+        let conflict = ready.filter(|condition| condition.reason == "Conflict")?;
+        Some(format!("warning: service/{}: {}", service.name, conflict.message))
+    })
+}
+
+/// The ways to a service's sites, as `db-host: public`.
+fn via(service: &ServiceResource) -> String {
+    let ways = service.status.via.iter();
+    ways.map(|(site, next)| format!("{site}: {}", next.join("/"))).collect::<Vec<_>>().join(", ")
 }
 
 fn table(output: Output, services: &[ServiceResource], verbose: bool) -> String {
     let mut table = Table::new(&["NAME", "ADDRESS", "PROTOCOL", "TARGETS"]);
     if output.wide() || verbose {
-        table.columns(&["LISTENERS", "IMPORT"]);
+        table.columns(&["LISTENERS", "IMPORT", "VIA", "CONDITION"]);
     }
     if verbose {
         table.columns(&[
@@ -66,7 +83,9 @@ fn table(output: Output, services: &[ServiceResource], verbose: bool) -> String 
             vec![service.name.clone(), address, spec.protocol.to_string(), targets.join(", ")];
         if output.wide() || verbose {
             row.push(status.listeners.join(", "));
-            row.push(status.import.clone().unwrap_or_else(|| "-".into()));
+            row.push(status.import.clone().unwrap_or_default());
+            row.push(via(service));
+            row.push(status.conditions.get("Ready").map(|c| c.reason.clone()).unwrap_or_default());
         }
         if verbose {
             row.push(status.flows_open.to_string());
