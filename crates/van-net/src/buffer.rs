@@ -92,8 +92,13 @@ impl Buffer {
             && !self.is_empty()
         {
             self.bytes.truncate(self.end);
+            let (sealed, room) = (self.end - self.start, self.bytes.capacity());
             if pipe.exchange_out(&mut self.bytes, self.start)? {
                 (self.start, self.end) = (0, 0);
+                if sealed > room / 2 && self.bytes.capacity() < room {
+                    // The next batch will be as large: growing step by step would copy it.
+                    self.bytes.reserve_exact(room);
+                }
                 return Ok(true);
             }
         }

@@ -47,6 +47,10 @@ impl Inbox {
 
     fn add(&mut self, stream: StreamId, bytes: &[u8], fin: bool) {
         self.stream = Some((stream, fin));
+        if self.bytes.capacity() < GATHER && bytes.len() == MAX_PAYLOAD {
+            // A full frame is seldom the last: growing step by step would copy it again and again.
+            self.bytes.reserve_exact(GATHER - self.bytes.len());
+        }
         self.bytes.extend_from_slice(bytes);
     }
 }
