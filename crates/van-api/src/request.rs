@@ -52,7 +52,7 @@ impl Query {
                 }
                 "after" => query.after = value.parse().map_err(|_| bad("an event's sequence"))?,
                 "subject" => {
-                    query.subject = Some(unescaped(value).ok_or_else(|| bad("link/NAME"))?)
+                    query.subject = Some(unescaped(value).ok_or_else(|| bad("link/NAME"))?);
                 }
                 "address" => {
                     query.flows.address = Some(unescaped(value).ok_or_else(|| bad("an address"))?);

@@ -63,7 +63,12 @@ impl Names {
 
 /// The name that is most like what was written, if any is.
 pub(crate) fn like<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = names.map(|name| (strsim::jaro_winkler(wanted, name), name));
+    // Of short names, one slip changes much.
+    let score = |name| match strsim::osa_distance(wanted, name) {
+        0 | 1 => 1.0,
+        _ => strsim::jaro_winkler(wanted, name),
+    };
+    let near = names.map(|name| (score(name), name));
     near.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
@@ -212,6 +217,7 @@ mod tests {
         let near = names.find("shob").unwrap_err();
         assert_eq!(near.code, ErrorCode::NotFound);
         assert!(near.hint.unwrap().contains("did you mean \"shop\"?"));
+        assert!(names.find("hbu").unwrap_err().hint.unwrap().contains("\"hub\""));
         assert!(!names.find("elsewhere").unwrap_err().hint.unwrap().contains("mean"));
         assert_eq!((names.label(id(1)), names.label(id(9))), ("hub".into(), id(9).short()));
         assert_eq!(names.label(id(2)), format!("shop/{}", id(2).short()));

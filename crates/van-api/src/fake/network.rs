@@ -47,7 +47,7 @@ fn site(who: SiteRef, cost: Option<u32>, links: &[(SiteRef, u16, Option<u16>)]) 
 /// All sites.
 pub(super) fn sites() -> Vec<NetworkSite> {
     let (host, cut) = (site_ref("db-host"), site_ref("cut-off"));
-    let cut_off = site(cut.clone(), None, &[(host.clone(), 9, None)]);
+    let cut_off = site(cut, None, &[(host.clone(), 9, None)]);
     let mut far = site(host.clone(), Some(11), &[(public(), 10, Some(10))]);
     far.mode = Mode::Edge;
     far.services = vec![NetworkOffer {

@@ -52,9 +52,11 @@ impl Site {
             })
             .collect()
         };
-        let places = self.advertised();
+        let (places, own) = (self.advertised(), self.accepting());
         let reached = places.iter().map(|place| async {
-            let why_not = reach(place).await.err();
+            // A place that is bound here answers; to connect would be told as a refusal.
+            let is_own = place.socket_addr().is_some_and(|address| own.contains(&address));
+            let why_not = if is_own { None } else { reach(place).await.err() };
             advertised(&place.to_string(), why_not.as_deref())
         });
         lines.extend(join_all(reached).await);
@@ -72,6 +74,7 @@ mod tests {
     fn a_taken_port_fails_and_a_hidden_one_is_a_warning() {
         assert_eq!(bound("[::]:8263", None).outcome, Passed);
         assert_eq!(bound("[::]:8263", Some("in use")).outcome, Failed);
+        assert_eq!(bound("[::]:8263", Some("in use; free it")).detail, "in use");
         assert_eq!(advertised("h:1", None).outcome, Passed);
         let hidden = advertised("h:1", Some("refused"));
         assert_eq!(hidden.outcome, Warning);
