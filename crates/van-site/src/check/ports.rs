@@ -16,9 +16,9 @@ fn bound(address: &str, why_not: Option<&str>) -> CheckLine {
     let what = format!("accept/{address}");
     match why_not {
         None => CheckLine::passed(what, "links are accepted"),
-        Some(why) => {
-            CheckLine::failed(what, why).hint("free the port ('ss -ltnp') or change accept.listen")
-        }
+        // What it says to do stands behind the reason.
+        Some(why) => CheckLine::failed(what, why.split("; ").next().unwrap_or(why))
+            .hint("free the port ('ss -ltnp') or change accept.listen; it is tried again"),
     }
 }
 
