@@ -134,9 +134,9 @@ impl Plan {
                 sum
             })
             .collect();
-        let drawn = pick_weighted(&ends, turn).and_then(|i| {
+        let drawn = pick_weighted(&ends, turn, false).and_then(|i| {
             let ends = &services[i]?.weight_ends;
-            usable((i, pick_weighted(ends, turn ^ u64::from(u32::MAX))?), false)
+            usable((i, pick_weighted(ends, turn, true)?), false)
         });
         let found = drawn.or_else(|| {
             // Shares of what is left, in the order of weights.
@@ -156,7 +156,7 @@ impl Plan {
                         sum
                     })
                     .collect();
-                pick_weighted(&ends, turn).map(|at| left[at])
+                pick_weighted(&ends, turn, false).map(|at| left[at])
             })
         });
         found.map(|(service, candidate)| self.chosen(service, candidate, 0))

@@ -64,12 +64,20 @@ fn lowest(
     usable.min_by_key(|(_, score)| *score)
 }
 
-/// Returns the candidate in whose share a number falls that `turn` stands for; `ends[i]` is the sum
-/// of the weights up to and with candidate `i`.
-pub fn pick_weighted(ends: &[u64], turn: u64) -> Option<usize> {
+/// What a turn goes on by on each of two levels: the fractions of the plastic number, by which the
+/// points of both levels together lie as evenly as they can, however few they are.
+const STEPS: [u64; 2] = [0xc13f_a9a9_02a6_328f, 0x91e1_0da5_c79e_7b1d];
+
+/// Returns the candidate in whose share a point falls that `turn` stands for; `ends[i]` is the sum
+/// of the weights up to and with candidate `i`. Turns that follow one another keep to the shares.
+///
+/// A choice within the chosen is `inner`: the same turn stands for another point there.
+pub fn pick_weighted(ends: &[u64], turn: u64, inner: bool) -> Option<usize> {
     let total = *ends.last().filter(|total| **total > 0)?;
-    let point = scatter(turn) % total;
-    Some(ends.partition_point(|end| *end <= point))
+    let fraction = turn.wrapping_mul(STEPS[usize::from(inner)]);
+    // Below the total, since the fraction is below one.
+    let point = (u128::from(fraction) * u128::from(total)) >> 64;
+    Some(ends.partition_point(|end| u128::from(*end) <= point))
 }
 
 /// The numbers of a range in turn, neighbours far apart.
@@ -163,10 +171,25 @@ mod tests {
     fn weights_give_shares() {
         let mut chosen = [0u32; 3];
         for turn in 0..10_000 {
-            chosen[pick_weighted(&[90, 90, 100], turn).unwrap()] += 1;
+            chosen[pick_weighted(&[90, 90, 100], turn, false).unwrap()] += 1;
         }
         assert!((8_800..=9_200).contains(&chosen[0]) && chosen[1] == 0, "{chosen:?}");
-        assert_eq!(pick_weighted(&[0, 0], 1), None);
-        assert_eq!(pick_weighted(&[], 1), None);
+        assert_eq!(pick_weighted(&[0, 0], 1, false), None);
+        assert_eq!(pick_weighted(&[], 1, false), None);
+    }
+
+    #[test]
+    fn few_turns_keep_to_the_weights_on_both_levels() {
+        let mut count = [[0; 2]; 2];
+        for turn in 1000..1200 {
+            let outer = pick_weighted(&[90, 100], turn, false).unwrap();
+            let inner = pick_weighted(&[3, 4], turn, true).unwrap();
+            count[outer][inner] += 1;
+        }
+        for (got, due) in count.as_flattened().iter().zip([135i32, 45, 15, 5]) {
+            assert!((got - due).abs() <= 3, "{count:?}");
+        }
+        assert_eq!(pick_weighted(&[0, 0], 1, false), None);
+        assert_eq!(pick_weighted(&[u64::MAX], u64::MAX, false), Some(0));
     }
 }
