@@ -251,3 +251,13 @@ fn a_dead_workload_is_told_and_found_again() {
     let _echo = Echo::start_at(port);
     wait_until(DEADLINE, "the service was there again", || echoes(at));
 }
+
+#[test]
+fn a_clouds_metadata_service_is_not_offered_over_the_api() {
+    let dir = temp_dir();
+    let vand = Vand::start(&dir.path().join("site"), "[site]\nname = \"site\"\n");
+    for target in ["169.254.169.254:80", "[fd00:ec2::254]:80", "[::ffff:169.254.169.254]:80"] {
+        let error = vand.ctl(&format!("connector create x {target} --wait 0")).fails(5);
+        assert!(error.contains("metadata service"), "{error}");
+    }
+}

@@ -163,7 +163,24 @@ pub enum Target {
 
 place!(Target);
 
+/// Whether clouds tell a machine its secrets at this address: no name may lead there.
+pub fn is_metadata(ip: IpAddr) -> bool {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => v4 == Ipv4Addr::new(169, 254, 169, 254),
+        IpAddr::V6(v6) => v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    }
+}
+
 impl Target {
+    /// Whether it is written as the address at which clouds tell a machine its secrets.
+    pub fn is_metadata(&self) -> bool {
+        match self {
+            Self::Tcp(tcp) => tcp.socket_addr().is_some_and(|a| is_metadata(a.ip())),
+            Self::Unix(_) => false,
+        }
+    }
+
     /// The TCP port, where there is one.
     pub fn port(&self) -> Option<u16> {
         match self {

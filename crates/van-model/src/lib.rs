@@ -20,7 +20,7 @@ mod unit;
 pub use api::{ApiError, ErrorCode, List, Resource, Source};
 pub use condition::{Condition, ConditionStatus, Conditions};
 pub use config::{ApiSpec, Config, IdentitySpec, LimitsSpec, LogSpec, ServicesSpec};
-pub use endpoint::{Bind, EndpointError, HostPort, Target};
+pub use endpoint::{Bind, EndpointError, HostPort, Target, is_metadata};
 pub use name::{Address, Name, NameError};
 pub use protocol::{Check, Mode, ParseWordError, Protocol, Strategy};
 pub use site_id::{SiteId, SiteIdError};

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
-use van_model::Target;
+use van_model::{Target, is_metadata};
 use van_mux::ResetCode;
 use van_net::Tasks;
 
@@ -35,6 +35,8 @@ pub(crate) enum ConnectError {
     Overload(io::Error),
     #[error("{0}")]
     Unreachable(io::Error),
+    #[error("its name leads to the cloud's metadata service, which no service may be")]
+    Metadata,
 }
 
 impl ConnectError {
@@ -59,7 +61,7 @@ impl ConnectError {
             Self::Refused(_) => ResetCode::Refused,
             Self::Timeout => ResetCode::Timeout,
             Self::Overload(_) => ResetCode::Overload,
-            Self::Unreachable(_) | Self::Resolve(_) => ResetCode::Unreachable,
+            Self::Unreachable(_) | Self::Resolve(_) | Self::Metadata => ResetCode::Unreachable,
         }
     }
 }
@@ -85,6 +87,11 @@ impl Place {
         match self {
             Self::Tcp(resolver) => {
                 let addresses = resolver.addresses().await?;
+                // What was checked is what is connected to: a name that answers otherwise the next
+                // time gains nothing.
+                if resolver.is_name() && addresses.iter().any(|a| is_metadata(a.ip())) {
+                    return Err(ConnectError::Metadata);
+                }
                 let tcp = connect_any(&addresses).await?;
                 tune(&tcp);
                 Ok(Stream::Tcp(tcp))

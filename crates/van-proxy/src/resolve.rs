@@ -59,6 +59,11 @@ impl Resolver {
         Self { target, tasks, state: Mutex::default() }
     }
 
+    /// Whether somebody else decides what the target's addresses are.
+    pub(crate) fn is_name(&self) -> bool {
+        self.target.socket_addr().is_none()
+    }
+
     /// The addresses of the target, at least one.
     pub(crate) async fn addresses(&self) -> Result<Addresses, ResolveError> {
         if let Some(address) = self.target.socket_addr() {

@@ -145,6 +145,11 @@ impl SiteApi for Site {
     fn put_connector(&self, name: Name, view: ConnectorView) -> Reply<'_, ConnectorResource> {
         Box::pin(async move {
             supported(view.protocol)?;
+            if view.target.is_metadata() {
+                let text = "the cloud's metadata service tells this host's secrets; \
+                            it can be offered by a configuration file only";
+                return Err(ApiError::new(ErrorCode::NotAllowed, text));
+            }
             let spec = ConnectorSpec {
                 address: view.address.unwrap_or_else(|| name.clone().into()),
                 protocol: view.protocol,

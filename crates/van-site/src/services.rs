@@ -171,7 +171,7 @@ impl Site {
                 meter,
             });
         }
-        for (address, service) in routes.services.iter() {
+        for (address, service) in &routes.services {
             let others = service.offers.iter().filter(|(r, o)| r.site != own && o.targets > 0);
             for (router, offer) in others {
                 let Some((via, cost)) = self.way(routes, links, *router) else { continue };
