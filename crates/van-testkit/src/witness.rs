@@ -41,7 +41,7 @@ impl Witness {
         std::thread::spawn(move || {
             while let Ok((stream, _)) = accepting.accept() {
                 let seen = into.clone();
-                std::thread::spawn(move || seen.hear(stream));
+                std::thread::spawn(move || seen.hear(&stream));
             }
         });
         Self { port, listener, seen }
@@ -81,11 +81,11 @@ impl Drop for Witness {
 }
 
 impl Seen {
-    fn hear(&self, stream: TcpStream) {
+    fn hear(&self, stream: &TcpStream) {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let ours = stream.try_clone().expect("a file descriptor can be doubled");
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, ours);
-        let (said, end) = self.echo(&stream);
+        let (said, end) = self.echo(stream);
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
         if said {
             let counter = if end.is_ok() { &self.ended } else { &self.broken };
