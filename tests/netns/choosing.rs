@@ -3,6 +3,8 @@
 use serde_json::Value;
 use van_testkit::{Cable, DEADLINE, Lab, LabSite, Talk, Witness, wait_until};
 
+use crate::tell;
+
 /// The port of every listener here.
 const PORT: u16 = 7001;
 /// The first port of targets.
@@ -64,7 +66,7 @@ fn eighty_connections_spread_evenly_over_three_targets_and_one() {
     fork.wait_targets("many", 4);
     let talks: Vec<_> = (0..80).map(|_| fork.talk()).collect();
     let spread: Vec<_> = targets.iter().map(Witness::talks).collect();
-    println!("80 connections over 3 + 1 targets: {spread:?}");
+    tell(&format!("80 connections over 3 + 1 targets: {spread:?}"));
     assert_eq!(spread.iter().sum::<usize>(), 80);
     assert!(spread.iter().all(|&talks| (17..=23).contains(&talks)), "{spread:?}");
     drop(talks);
@@ -121,7 +123,7 @@ fn shares(options: [&str; 2], address: &str, seen: [(&str, u64); 2]) {
     seen.iter().for_each(|(address, count)| fork.wait_targets(address, *count));
     let talks: Vec<_> = (0..200).map(|_| fork.talk()).collect();
     let shares = [heavy.talks(), light.talks()];
-    println!("200 connections by the weights 90 and 10: {shares:?}");
+    tell(&format!("200 connections by the weights 90 and 10: {shares:?}"));
     assert_eq!(shares[0] + shares[1], 200);
     assert!((10..=30).contains(&shares[1]), "{shares:?}");
     drop(talks);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use van_testkit::{DEADLINE, Talk, TalkEnd, Witness, wait_until};
 
 use crate::ring::{LEFT, RIGHT, Ring};
+use crate::tell;
 
 /// How soon a flow whose path is dead is closed at both ends: a link that says nothing is found in
 /// 3 s, and a busy machine needs some more.
@@ -72,7 +73,7 @@ fn a_site_of_a_ring_flaps_every_two_seconds() {
             living.say().unwrap();
             Instant::now() >= end
         });
-        println!("flap {round}: flows worked again after {healed:?}");
+        tell(&format!("flap {round}: flows worked again after {healed:?}"));
     }
     assert_eq!(ring.right.broken(), 0);
     wait_until(DEADLINE, "flows were steady", || (0..50).all(|_| ring.client().talk(LEFT).is_ok()));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use van_testkit::{DEADLINE, Host, Talk, wait_until};
 
 use crate::ring::{LEFT, Ring};
+use crate::tell;
 
 /// The time between two requests.
 const PACE: Duration = Duration::from_millis(10);
@@ -51,7 +52,7 @@ fn after_a_closed_link() {
     let mut ring = Ring::start();
     let host = ring.client().host.clone();
     let took = repair(&host, || ring.sites[1].kill());
-    println!("the next connection after a closed link: {took:?} (goal {CLOSED:?})");
+    tell(&format!("the next connection after a closed link: {took:?} (goal {CLOSED:?})"));
     assert!(took <= CLOSED * 2, "{took:?}");
 }
 
@@ -59,6 +60,6 @@ fn after_a_closed_link() {
 fn after_a_silent_path() {
     let ring = Ring::start();
     let took = repair(&ring.client().host, || ring.cables[0].silence());
-    println!("the next connection after a silent path: {took:?} (goal {SILENT:?})");
+    tell(&format!("the next connection after a silent path: {took:?} (goal {SILENT:?})"));
     assert!(took <= SILENT * 2, "{took:?}");
 }
