@@ -11,8 +11,8 @@ use van_api::SiteApi as _;
 use van_config::{Input, Loaded};
 use van_model::status::LinkState;
 use van_model::{
-    Address, Bind, Check, ConnectorSpec, LinkSpec, ListenerSpec, Mode, Name, Protocol, Target,
-    TokenSpec,
+    Address, Bind, Check, CheckTiming, ConnectorSpec, LinkSpec, ListenerSpec, Mode, Name, Protocol,
+    Target, TokenSpec,
 };
 use van_net::Proxy;
 use van_pki::Token;
@@ -94,6 +94,7 @@ fn configuration(
             target: pair.place.clone(),
             service_port: pair.address.port().and_then(NonZeroU16::new),
             check: Check::Tcp,
+            timing: CheckTiming::default(),
             proxy_protocol: false,
             priority: 0,
             weight: NonZeroU16::MIN,

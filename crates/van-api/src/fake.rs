@@ -85,6 +85,7 @@ impl FakeSite {
             target: van_model::Target::Unix("/run/fake.sock".into()),
             service_port: None,
             check: van_model::Check::None,
+            timing: van_model::CheckTiming::default(),
             proxy_protocol: false,
             priority: 0,
             weight: None,

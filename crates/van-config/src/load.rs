@@ -8,7 +8,7 @@ use crate::file::Input;
 use crate::merge::Merged;
 use crate::mistake::{Mistake, Mistakes, Place, Problem};
 use crate::origin::Origins;
-use crate::{env, tree};
+use crate::{connector, env, tree};
 
 /// A configuration without mistakes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,10 @@ fn config(merged: &Merged<'_>) -> Result<Config, Unfit> {
                 link.insert("token".into(), Dict::from([("file".into(), token)]).into());
             }
         })?,
-        connectors: entries(merged, "connector", name_is_address)?,
+        connectors: entries(merged, "connector", |name, entry| {
+            connector::gather_timing(entry);
+            name_is_address(name, entry);
+        })?,
         listeners: entries(merged, "listener", first_is_address)?,
         services: figment.extract_inner("services")?,
         identity: optional(figment, "identity")?,

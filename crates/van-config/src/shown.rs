@@ -17,7 +17,7 @@ impl Loaded {
             "site": config.site,
             "accept": config.accept,
             "link": named(&config.links, |link| &link.name, shown_link),
-            "connector": named(&config.connectors, |c: &ConnectorSpec| &c.name, object),
+            "connector": named(&config.connectors, |c: &ConnectorSpec| &c.name, shown_connector),
             "listener": named(&config.listeners, |l: &ListenerSpec| &l.name, object),
             "services": config.services,
             "identity": config.identity,
@@ -69,6 +69,25 @@ fn named<T>(
         (name(spec).to_string(), Value::Object(shown))
     };
     Value::Object(specs.iter().map(entry).collect())
+}
+
+/// With the keys about checks as files write them.
+fn shown_connector(connector: &ConnectorSpec) -> Map<String, Value> {
+    let mut shown = object(connector);
+    shown.remove("timing");
+    let timing = &connector.timing;
+    for (key, ms) in [
+        ("check_idle", timing.idle_ms),
+        ("check_interval", timing.interval_ms),
+        ("check_timeout", timing.timeout_ms),
+    ] {
+        let whole = ms.is_multiple_of(1000);
+        let text = if whole { format!("{}s", ms / 1000) } else { format!("{ms}ms") };
+        shown.insert(key.into(), text.into());
+    }
+    shown.insert("check_failures".into(), timing.failures.into());
+    shown.insert("check_successes".into(), timing.successes.into());
+    shown
 }
 
 fn shown_link(link: &LinkSpec) -> Map<String, Value> {

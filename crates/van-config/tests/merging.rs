@@ -54,18 +54,21 @@ name = "postgres"
 target = "127.0.0.1:5432"
 service_port = 5432
 check = "http:/healthz"
+check_interval = "500ms"
+check_failures = 3
 proxy_protocol = true
 priority = 1
 weight = 3
 
 [[listener]]
 name = "backend"
-address = "shop.backend"
+addresses = ["shop.backend=90", "shop.canary=10"]
+strategy = "weighted"
 protocol = "tcp"
 bind = "unix:/run/x.sock"
 
 [services]
-import = []
+import = ["db-*"]
 
 [identity]
 ca = "/pki/ca.crt"
@@ -96,7 +99,15 @@ fn everything_said() {
     assert_eq!(connector.address.as_str(), "postgres");
     assert_eq!(connector.check.to_string(), "http:/healthz");
     assert!(connector.proxy_protocol && connector.priority == 1 && connector.weight.get() == 3);
-    assert_eq!(config.listeners[0].address.as_str(), "shop.backend");
+    assert_eq!(connector.timing.interval_ms, 500);
+    assert_eq!((connector.timing.idle_ms, connector.timing.failures), (10_000, 3));
+    let listener = &config.listeners[0];
+    assert_eq!(
+        (listener.address.as_str(), listener.strategy.as_str()),
+        ("shop.backend", "weighted")
+    );
+    assert_eq!(listener.choices()[1].to_string(), "shop.canary=10");
+    assert_eq!(config.services.import, ["db-*"]);
     let identity = config.identity.unwrap();
     assert_eq!(identity.ca, Path::new("/pki/ca.crt"));
     assert_eq!(identity.key, Path::new("/etc/vand/ca.key"));
@@ -192,7 +203,9 @@ fn shown_values_have_origins_and_no_secrets() {
         "accept.listen = [\"[::]:8263\",\"127.0.0.1:0\"] (/e/vand.toml:8)",
         "connector.postgres.address = \"postgres\" (default)",
         "connector.postgres.target = \"127.0.0.1:5432\" (/e/vand.toml:19)",
-        "limits.flow_window_max = \"1MiB\" (/e/vand.toml:49)",
+        "connector.postgres.check_interval = \"500ms\" (/e/vand.toml:22)",
+        "connector.postgres.check_idle = \"10s\" (default)",
+        "limits.flow_window_max = \"1MiB\" (/e/vand.toml:52)",
         "limits.flows = 5 (VAND_LIMITS__FLOWS)",
         "link.to-public.proxy = \"http://u:***@proxy:3128\" (/e/vand.toml:15)",
         "link.to-public.token = \"/e/tokens/public.token\" (/e/vand.toml:13)",

@@ -56,7 +56,8 @@ fn unknown_key() {
     one(
         "[[connector]]\nname = \"pg\"\ntarget = \"a:1\"\ncontainer = \"pg\"\n",
         "vand.toml:4:1: connector.pg.container: unknown key \"container\"; accepted: name, \
-         address, protocol, target, service_port, check, proxy_protocol, priority, weight",
+         address, protocol, target, service_port, check, check_idle, check_interval, \
+         check_timeout, check_failures, check_successes, proxy_protocol, priority, weight",
     );
 }
 
@@ -178,6 +179,25 @@ fn protocols_of_later_versions() {
     one(
         "[[listener]]\nname = \"x\"\nbind = \"a:1\"\nprotocol = \"tpc\"\n",
         "vand.toml:4:12: listener.x.protocol: \"tpc\" is no protocol; accepted: \"tcp\"",
+    );
+}
+
+#[test]
+fn times_and_counts_of_checks() {
+    for time in ["2", "50ms", "2h", "soon"] {
+        one(
+            &format!(
+                "[[connector]]\nname = \"x\"\ntarget = \"a:1\"\ncheck_interval = \"{time}\"\n"
+            ),
+            &format!(
+                "vand.toml:4:18: connector.x.check_interval: {time:?} can't be used; accepted: a \
+                 duration from 100ms to 1h, as \"2s\""
+            ),
+        );
+    }
+    one(
+        "[[connector]]\nname = \"x\"\ntarget = \"a:1\"\ncheck_failures = 0\n",
+        "vand.toml:4:18: connector.x.check_failures: 0 is out of range; accepted: 1 to 100",
     );
 }
 

@@ -140,6 +140,9 @@ pub struct ConnectorView {
     /// Default: tcp.
     #[serde(default)]
     pub check: Check,
+    /// When the target is checked, and what counts.
+    #[serde(default)]
+    pub timing: crate::CheckTiming,
     /// PROXY protocol v2 towards the workload.
     #[serde(default)]
     pub proxy_protocol: bool,

@@ -25,8 +25,8 @@ pub use name::{Address, Name, NameError};
 pub use protocol::{Check, Mode, ParseWordError, Protocol, Strategy};
 pub use site_id::{SiteId, SiteIdError};
 pub use spec::{
-    AcceptSpec, AddressChoice, AddressChoiceError, ConnectorSpec, Cost, LinkSpec, ListenerSpec,
-    SiteSpec, TokenSpec,
+    AcceptSpec, AddressChoice, AddressChoiceError, CheckTiming, ConnectorSpec, Cost, LinkSpec,
+    ListenerSpec, SiteSpec, TokenSpec,
 };
 pub use unit::{ByteSize, UnitError, parse_duration};
 

@@ -78,6 +78,9 @@ pub struct ConnectorSpec {
     /// How the target is watched. Default: tcp.
     #[serde(default)]
     pub check: Check,
+    /// When the target is checked, and what counts.
+    #[serde(default)]
+    pub timing: CheckTiming,
     /// Whether to send a PROXY protocol v2 header to the workload.
     #[serde(default)]
     pub proxy_protocol: bool,
@@ -87,6 +90,56 @@ pub struct ConnectorSpec {
     /// Share under the `weighted` strategy, 1..=65535.
     #[serde(default = "one")]
     pub weight: NonZeroU16,
+}
+
+/// When a target is checked, and how many checks count: `check_idle` and so on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckTiming {
+    /// Time without a new flow after which the target is checked, in milliseconds. Default: 10 s.
+    pub idle_ms: u64,
+    /// Time between two checks of a target that fails, in milliseconds. Default: 2 s.
+    pub interval_ms: u64,
+    /// Time for one check, in milliseconds. Default: 5 s.
+    pub timeout_ms: u64,
+    /// Failures in a row after which a healthy target is left out, 1..=100. Default: 2.
+    pub failures: u32,
+    /// Successes in a row after which a failed target is offered again, 1..=100. Default: 1.
+    pub successes: u32,
+}
+
+impl Default for CheckTiming {
+    fn default() -> Self {
+        let (idle_ms, interval_ms, timeout_ms) = (10_000, 2_000, 5_000);
+        Self { idle_ms, interval_ms, timeout_ms, failures: 2, successes: 1 }
+    }
+}
+
+impl CheckTiming {
+    /// The least and the most of a time, in milliseconds: 100 ms and an hour.
+    pub const TIMES: (u64, u64) = (100, 3_600_000);
+    /// The least and the most of a count.
+    pub const COUNTS: (u32, u32) = (1, 100);
+
+    /// Says what is out of range.
+    pub fn check(&self) -> Result<(), String> {
+        let times = [
+            ("check_idle", self.idle_ms),
+            ("check_interval", self.interval_ms),
+            ("check_timeout", self.timeout_ms),
+        ];
+        for (what, ms) in times {
+            if !(Self::TIMES.0..=Self::TIMES.1).contains(&ms) {
+                return Err(format!("{what} is out of range: from 100ms to 1h"));
+            }
+        }
+        for (what, n) in [("check_failures", self.failures), ("check_successes", self.successes)] {
+            if !(Self::COUNTS.0..=Self::COUNTS.1).contains(&n) {
+                return Err(format!("{what} is out of range: from 1 to 100"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `[[listener]]`: a service of the network offered here at a fixed place.

@@ -15,9 +15,6 @@ use crate::connect::{ConnectError, Place};
 use crate::proxy_header;
 use crate::stream::Stream;
 
-/// Time for a whole check.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Why a check failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckError {
@@ -31,8 +28,10 @@ pub(crate) enum CheckError {
     Status(Box<str>, http::StatusCode),
     #[error("GET {0}: {1}")]
     Request(Box<str>, http::Error),
-    #[error("GET {path} was not answered within {} s", PATIENCE.as_secs())]
-    Timeout { path: Box<str> },
+    #[error("GET {path} was not answered within {patience:?}")]
+    Timeout { path: Box<str>, patience: Duration },
+    #[error("no connection within {0:?}")]
+    Connecting(Duration),
 }
 
 impl CheckError {
@@ -50,17 +49,20 @@ impl CheckError {
     }
 }
 
-/// Checks a target once. `announced`: the workload wants a PROXY header first.
+/// Checks a target once, connecting and asking each within `patience`. `announced`: the workload
+/// wants a PROXY header first.
 pub(crate) async fn check(
     kind: &Check,
     target: &Target,
     place: &Place,
     announced: bool,
+    patience: Duration,
 ) -> Result<(), CheckError> {
     if matches!(kind, Check::None) {
         return Ok(());
     }
-    let stream = place.connect().await?;
+    let connecting = tokio::time::timeout(patience, place.connect());
+    let stream = connecting.await.map_err(|_| CheckError::Connecting(patience))??;
     if announced {
         // A new socket's buffer takes it whole.
         stream.write(&proxy_header::encode(None, stream.peer()))?;
@@ -72,8 +74,8 @@ pub(crate) async fn check(
             Stream::Unix(unix) => get(path, target, unix).await,
         }
     };
-    let timed = tokio::time::timeout(PATIENCE, asked).await;
-    timed.unwrap_or_else(|_| Err(CheckError::Timeout { path: path.clone() }))
+    let timed = tokio::time::timeout(patience, asked).await;
+    timed.unwrap_or_else(|_| Err(CheckError::Timeout { path: path.clone(), patience }))
 }
 
 async fn get(

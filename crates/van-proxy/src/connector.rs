@@ -18,12 +18,6 @@ use crate::health::Health;
 use crate::proxy_header;
 use crate::wish::Wish;
 
-/// Time without a new flow after which the target is checked.
-const IDLE: Duration = Duration::from_secs(10);
-
-/// Time between two checks of a target that fails.
-const AGAIN: Duration = Duration::from_secs(2);
-
 /// Called when a connector's health changes.
 pub(crate) type Observer = Arc<dyn Fn() + Send + Sync>;
 
@@ -188,9 +182,12 @@ impl Connector {
             Ok(()) => {
                 let now = self.started.elapsed().as_millis();
                 self.well_at.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
-                self.health.lock().succeeded()
+                self.health.lock().succeeded(self.spec.timing.successes)
             }
-            Err(reason) => self.health.lock().failed(self.is_checked(), reason),
+            Err(reason) => {
+                let tolerated = self.is_checked().then_some(self.spec.timing.failures);
+                self.health.lock().failed(tolerated, reason)
+            }
         };
         self.end_stand_in();
         if changed {
@@ -202,17 +199,19 @@ impl Connector {
     async fn watch(&self) {
         loop {
             let spec = &self.spec;
-            let result = check(&spec.check, &spec.target, &self.place, spec.proxy_protocol).await;
+            let patience = Duration::from_millis(spec.timing.timeout_ms);
+            let announced = spec.proxy_protocol;
+            let result = check(&spec.check, &spec.target, &self.place, announced, patience).await;
             if let Err(error) = &result
                 && error.is_own_shortage()
             {
                 tracing::debug!(connector = %spec.name, %error, "target not checked");
-                sleep(AGAIN).await;
+                sleep(Duration::from_millis(self.spec.timing.interval_ms)).await;
                 continue;
             }
             self.note(result.map_err(|error| error.to_string()));
             if self.health.lock().is_failing() {
-                sleep(AGAIN).await;
+                sleep(Duration::from_millis(self.spec.timing.interval_ms)).await;
                 continue;
             }
             while let Some(left) = self.until_idle() {
@@ -227,7 +226,9 @@ impl Connector {
     fn until_idle(&self) -> Option<Duration> {
         let well_at = Duration::from_millis(self.well_at.load(Ordering::Relaxed));
         let idle = self.started.elapsed().saturating_sub(well_at);
-        IDLE.checked_sub(idle).filter(|left| !left.is_zero())
+        Duration::from_millis(self.spec.timing.idle_ms)
+            .checked_sub(idle)
+            .filter(|left| !left.is_zero())
     }
 }
 

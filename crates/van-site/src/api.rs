@@ -145,6 +145,9 @@ impl SiteApi for Site {
     fn put_connector(&self, name: Name, view: ConnectorView) -> Reply<'_, ConnectorResource> {
         Box::pin(async move {
             supported(view.protocol)?;
+            if let Err(why) = view.timing.check() {
+                return Err(ApiError::new(ErrorCode::Invalid, why));
+            }
             if view.target.is_metadata() {
                 let text = "the cloud's metadata service tells this host's secrets; \
                             it can be offered by a configuration file only";
@@ -156,6 +159,7 @@ impl SiteApi for Site {
                 target: view.target,
                 service_port: view.service_port,
                 check: view.check,
+                timing: view.timing,
                 proxy_protocol: view.proxy_protocol,
                 priority: view.priority,
                 weight: view.weight.unwrap_or(NonZeroU16::MIN),

@@ -452,6 +452,7 @@ pub(crate) fn connector_view(spec: &ConnectorSpec) -> ConnectorView {
         target: spec.target.clone(),
         service_port: spec.service_port,
         check: spec.check.clone(),
+        timing: spec.timing,
         proxy_protocol: spec.proxy_protocol,
         priority: spec.priority,
         weight: Some(spec.weight),

@@ -1,15 +1,18 @@
 //! `vanctl connector`.
 
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use van_model::api::{ConnectorResource, ConnectorView, LinkResource, List};
 use van_model::status::LinkState;
-use van_model::{Address, Check, ConditionStatus, Name, Protocol, Target};
+use van_model::{
+    Address, Check, CheckTiming, ConditionStatus, Name, Protocol, Target, parse_duration,
+};
 
 use crate::cli::Session;
 use crate::client::{Client, Mode, path, understood};
-use crate::error::Outcome;
+use crate::error::{Outcome, Problem};
 use crate::output::Output;
 use crate::table::Table;
 use crate::wait::{self, Verdict};
@@ -61,6 +64,8 @@ pub(crate) struct Create {
     #[arg(long, value_parser = weight, value_name = "WEIGHT")]
     weight: Option<NonZeroU16>,
     #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
     wait: super::Wait,
 }
 
@@ -87,6 +92,41 @@ impl Command {
     }
 }
 
+/// When the target is checked, and what counts.
+#[derive(Debug, Args)]
+struct Timing {
+    /// Time without a new flow after which the target is checked
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    check_idle: Duration,
+    /// Time between two checks of a target that fails
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
+    check_interval: Duration,
+    /// Time for one check
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    check_timeout: Duration,
+    /// Failures in a row after which a healthy target is left out
+    #[arg(long, value_name = "N", default_value = "2")]
+    check_failures: u32,
+    /// Successes in a row after which a failed target is offered again
+    #[arg(long, value_name = "N", default_value = "1")]
+    check_successes: u32,
+}
+
+impl Timing {
+    fn read(&self) -> Result<CheckTiming, Problem> {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let timing = CheckTiming {
+            idle_ms: ms(self.check_idle),
+            interval_ms: ms(self.check_interval),
+            timeout_ms: ms(self.check_timeout),
+            failures: self.check_failures,
+            successes: self.check_successes,
+        };
+        timing.check().map_err(Problem::usage)?;
+        Ok(timing)
+    }
+}
+
 impl Create {
     async fn run(self, session: &mut Session) -> Outcome {
         let view = ConnectorView {
@@ -95,6 +135,7 @@ impl Create {
             target: self.target,
             service_port: self.service_port,
             check: self.check,
+            timing: self.timing.read()?,
             proxy_protocol: self.proxy_protocol,
             priority: self.priority,
             weight: self.weight,

@@ -84,6 +84,7 @@ impl Expose {
             target: target.clone(),
             service_port: self.port.map(|ports| ports.service),
             check: Check::default(),
+            timing: van_model::CheckTiming::default(),
             proxy_protocol: false,
             priority: 0,
             weight: None,

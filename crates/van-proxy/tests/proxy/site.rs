@@ -94,6 +94,7 @@ pub(crate) fn connector(name: &str, address: &str, target: &str) -> ConnectorSpe
         target: target.parse().unwrap(),
         service_port: None,
         check: Check::Tcp,
+        timing: van_model::CheckTiming::default(),
         proxy_protocol: false,
         priority: 0,
         weight: std::num::NonZeroU16::MIN,
