@@ -88,3 +88,38 @@ fn a_ring_heals_around_a_site_that_dies() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     wait_until(DEADLINE, "the new way was steady", || echo_lines(port, 100).is_ok());
 }
+
+#[test]
+fn a_revoked_site_is_out_of_the_whole_network_until_a_later_token() {
+    let (echo, port) = (Echo::start(), free_port());
+    let (a_port, own) = (free_port(), free_port());
+    let sites = Sites::start("");
+    let accept = format!(
+        "[accept]\nlisten = [\"127.0.0.1:{a_port}\"]\nadvertise = [\"127.0.0.1:{a_port}\"]\n"
+    );
+    let (a, b) = (sites.linked("a", &accept), sites.linked("b", ""));
+    // The two trust each other directly, too.
+    let token = a.token("b", "");
+    b.ctl(&format!("link create {} --name to-a", token.display())).ok();
+    b.ctl(&format!("expose 127.0.0.1:{} --address of-b", echo.port())).ok();
+    a.ctl(&format!("expose 127.0.0.1:{} --address of-a", echo.port())).ok();
+    a.ctl(&format!("listener create of-b 127.0.0.1:{port}")).ok();
+    b.ctl(&format!("listener create of-a 127.0.0.1:{own}")).ok();
+    wait_until(DEADLINE, "both services were there", || echoes(port) && echoes(own));
+    let mut flow = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    flow.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    flow.write_all(b"x\n").unwrap();
+    flow.read_exact(&mut [0; 2]).unwrap();
+
+    sites.public.ctl("peer revoke b").ok();
+    let start = Instant::now();
+    assert!(flow.read(&mut [0]).is_err(), "the open flow was reset");
+    wait_until(DEADLINE, "its service was gone", || !echoes(port));
+    wait_until(DEADLINE, "it was out", || reached(&b) == 0 && !echoes(own));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!((reached(&a), reached(&sites.public)), (1, 1));
+
+    let token = sites.public.token("again", "");
+    b.ctl(&format!("link create {} --name again", token.display())).ok();
+    wait_until(DEADLINE, "it was back", || echoes(port) && echoes(own));
+}

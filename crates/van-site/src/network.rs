@@ -260,11 +260,13 @@ impl Site {
                 (Severity::Error, "DatabaseFull", site(&refused.site), text)
             }
             RouterEvent::Revoked { site: id, by } => {
+                self.peers.bar(id, true);
                 self.links.close_peer(id, GoAwayReason::Revoked, std::time::Duration::ZERO);
                 let text = format!("site {} was revoked by {}", id.short(), by.short());
                 (Severity::Warning, "SiteRevoked", site(id), text)
             }
             RouterEvent::Pardoned { site: id, by } => {
+                self.peers.bar(id, false);
                 let text = format!("site {} is trusted again by {}", id.short(), by.short());
                 (Severity::Warning, "SiteTrustedAgain", site(id), text)
             }

@@ -1,6 +1,6 @@
 //! The sites that this one trusts directly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,6 +51,8 @@ pub(crate) struct PeerBook {
     /// Held while the peers are changed; who reads does not wait for the disk.
     changing: Mutex<()>,
     pins: RwLock<Pins>,
+    /// Sites that one who admitted them has revoked, as the network tells.
+    barred: RwLock<BTreeSet<SiteId>>,
     bundle: Option<Bundle>,
     /// Rises with each change of whom this site trusts.
     version: AtomicU64,
@@ -64,6 +66,9 @@ impl fmt::Debug for PeerBook {
 
 impl Peers for PeerBook {
     fn authority(&self, id: &SiteId) -> Option<CertificateDer<'static>> {
+        if self.barred.read().contains(id) {
+            return None;
+        }
         let authority = {
             let pins = self.pins.read();
             pins.get(id).filter(|p| !p.revoked)?.authority()?
@@ -113,12 +118,22 @@ impl PeerBook {
             pin.set_revoked(pin.revoked);
         }
         let pins = RwLock::new(pins);
-        Ok(Self { changing: Mutex::default(), pins, bundle, version: AtomicU64::new(1) })
+        let (changing, barred) = (Mutex::default(), RwLock::default());
+        Ok(Self { changing, pins, barred, bundle, version: AtomicU64::new(1) })
     }
 
     /// Whether an organisation's bundle admits this authority.
     pub(crate) fn bundle_admits(&self, authority: &CertificateDer<'_>) -> bool {
         self.bundle.as_ref().is_none_or(|b| b.admits(authority, clock::now()).is_ok())
+    }
+
+    /// Takes the network's word that a site is revoked, or is so no longer.
+    pub(crate) fn bar(&self, id: &SiteId, barred: bool) {
+        let mut all = self.barred.write();
+        let changed = if barred { all.insert(*id) } else { all.remove(id) };
+        if changed {
+            self.version.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Whether this site has revoked the peer.
