@@ -2,14 +2,14 @@
 //! or through an HTTP CONNECT proxy.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
+use std::{fmt, io};
 
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::FuturesUnordered;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use van_model::HostPort;
 
@@ -24,6 +24,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a name's resolution.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes of a segment that pass every path of IPv6, whose packets are at least 1,280 bytes
+/// (RFC 8200 §5): IPv4's are less, but hardly any path is as narrow.
+const SHORT_SEGMENT: u32 = 1220;
+
 /// Addresses tried at most, over all endpoints.
 const MAX_ADDRESSES: usize = 32;
 
@@ -32,13 +36,13 @@ const MAX_ADDRESSES: usize = 32;
 pub enum AttemptError {
     /// The name is not known.
     #[error("its name can't be resolved: {0}")]
-    Resolve(std::io::Error),
+    Resolve(io::Error),
     /// The name service does not answer.
     #[error("its name is not resolved within {} s", RESOLVE_TIMEOUT.as_secs())]
     ResolveTimeout,
     /// The connection was refused or failed.
     #[error("{0}")]
-    Connect(std::io::Error),
+    Connect(io::Error),
     /// Nothing answered.
     #[error("no answer within {} s", CONNECT_TIMEOUT.as_secs())]
     Timeout,
@@ -62,10 +66,20 @@ impl fmt::Display for ConnectError {
 
 impl std::error::Error for ConnectError {}
 
+/// How long the segments of a connection may be, both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Segments {
+    /// As the path lets them.
+    Any,
+    /// So short that they come through where routers swallow long ones without a word.
+    Short,
+}
+
 /// Connects to the first endpoint that answers. Returns which one it was.
 pub(crate) async fn connect(
     endpoints: &[HostPort],
     proxy: Option<&Proxy>,
+    segments: Segments,
 ) -> Result<(TcpStream, HostPort), ConnectError> {
     let mut errors = Vec::new();
     let mut waiting: VecDeque<Attempt> = VecDeque::new();
@@ -86,7 +100,7 @@ pub(crate) async fn connect(
     let mut running: FuturesUnordered<BoxFuture<'static, Outcome>> = FuturesUnordered::new();
     loop {
         match waiting.pop_front() {
-            Some(attempt) => running.push(attempt.run().boxed()),
+            Some(attempt) => running.push(attempt.run(segments).boxed()),
             None if running.is_empty() => return Err(ConnectError(errors)),
             None => {}
         }
@@ -111,7 +125,7 @@ enum Attempt {
 }
 
 impl Attempt {
-    async fn run(self) -> Outcome {
+    async fn run(self, segments: Segments) -> Outcome {
         match self {
             Self::Direct(endpoint, address) => {
                 let place = if endpoint.socket_addr().is_some() {
@@ -119,7 +133,7 @@ impl Attempt {
                 } else {
                     format!("{endpoint} ({})", address.ip())
                 };
-                let result = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+                let result = match timeout(CONNECT_TIMEOUT, direct(address, segments)).await {
                     Ok(Ok(socket)) => Ok((socket, endpoint)),
                     Ok(Err(error)) => Err(AttemptError::Connect(error)),
                     Err(_) => Err(AttemptError::Timeout),
@@ -133,6 +147,14 @@ impl Attempt {
             }
         }
     }
+}
+
+async fn direct(address: SocketAddr, segments: Segments) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if segments == Segments::Short {
+        socket2::SockRef::from(&socket).set_tcp_mss(SHORT_SEGMENT)?;
+    }
+    socket.connect(address).await
 }
 
 /// A name's addresses, the two families in turn.
@@ -164,8 +186,9 @@ mod tests {
         // A port that was free a moment ago refuses.
         let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let dead: HostPort = dead.local_addr().map(HostPort::from).unwrap();
-        let (_socket, endpoint) =
-            connect(&[dead, live.clone()], None).await.unwrap_or_else(|e| panic!("{e}"));
+        let (_socket, endpoint) = connect(&[dead, live.clone()], None, Segments::Any)
+            .await
+            .unwrap_or_else(|e| panic!("{e}"));
         assert!(endpoint == live || endpoint.host() == "127.0.0.1");
     }
 
@@ -174,8 +197,15 @@ mod tests {
         let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = dead.local_addr().unwrap();
         drop(dead);
-        let error = connect(&[address.into()], None).await.unwrap_err().to_string();
+        let error =
+            connect(&[address.into()], None, Segments::Short).await.unwrap_err().to_string();
         assert!(error.contains(&address.to_string()) && error.contains("refused"), "{error}");
-        assert!(connect(&[], None).await.unwrap_err().to_string().contains("no endpoint"));
+        assert!(
+            connect(&[], None, Segments::Any)
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("no endpoint")
+        );
     }
 }

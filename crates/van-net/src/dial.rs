@@ -1,7 +1,7 @@
 //! Keeping up a link that this site dials: redeeming its token once, then a few connections.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
@@ -15,9 +15,9 @@ use van_mux::GoAwayReason;
 use van_pki::{PeerError, Token};
 
 use crate::backoff::Backoff;
-use crate::connect::{ConnectError, connect};
+use crate::connect::{ConnectError, Segments, connect};
 use crate::connection::EndReason;
-use crate::establish::{Handshake, HandshakeError, tune};
+use crate::establish::{HANDSHAKE_TIMEOUT, Handshake, HandshakeError, tune};
 use crate::join::{JoinError, JoinRefusal, JoinRequest, Joined, redeem};
 use crate::link::Link;
 use crate::links::{Dialled, Links, Place};
@@ -83,6 +83,10 @@ const GROWTH_PERIOD: Duration = Duration::from_millis(250);
 /// A refusal by the issuer is asked about again after this: the operator may have mended it there.
 const REFUSED_WAIT: Duration = Duration::from_secs(30);
 
+/// A handshake that fails after this has heard nothing: the other end gives up first where it began
+/// to wait a moment sooner.
+const SILENT_HANDSHAKE: Duration = HANDSHAKE_TIMEOUT.saturating_sub(Duration::from_secs(1));
+
 /// Keeps one link up until its tasks are cancelled.
 pub struct Dialler {
     links: Arc<Links>,
@@ -92,6 +96,8 @@ pub struct Dialler {
     config: Arc<ClientConfig>,
     /// The present incarnation's number.
     number: AtomicU64,
+    /// Whether connections keep to short segments.
+    short: AtomicBool,
     meter: Arc<Meter>,
     tasks: Tasks,
 }
@@ -145,6 +151,7 @@ impl Dialler {
             status,
             config,
             number: AtomicU64::new(rand::random()),
+            short: AtomicBool::new(false),
             meter: meter.clone(),
             tasks: tasks.clone(),
         });
@@ -250,14 +257,30 @@ impl Dialler {
         if self.links.peers.authority(&self.spec.peer).is_none() {
             return Err(Failure::Unknown);
         }
-        let (socket, endpoint) = connect(&self.spec.endpoints, self.spec.proxy.as_ref())
+        self.session(self.config.clone(), "van/1").await
+    }
+
+    /// A TLS session with the peer.
+    async fn session(
+        &self,
+        config: Arc<ClientConfig>,
+        alpn: &'static str,
+    ) -> Result<Handshake, Failure> {
+        let short = self.short.load(Ordering::Relaxed);
+        let segments = if short { Segments::Short } else { Segments::Any };
+        let (socket, endpoint) = connect(&self.spec.endpoints, self.spec.proxy.as_ref(), segments)
             .await
             .map_err(Failure::Connect)?;
         tune(&socket);
         let name = server_name(&endpoint, &self.spec.peer);
-        Handshake::dial(Transport::Tcp(socket), self.config.clone(), name, "van/1")
-            .await
-            .map_err(Failure::Handshake)
+        let start = Instant::now();
+        let session = Handshake::dial(Transport::Tcp(socket), config, name, alpn).await;
+        if session.is_err() && start.elapsed() >= SILENT_HANDSHAKE {
+            // Its long packets may be what gets lost; where that is not so, the next try is as the
+            // first.
+            self.short.store(!short, Ordering::Relaxed);
+        }
+        session.map_err(Failure::Handshake)
     }
 
     /// Redeems the token and pins its issuer.
@@ -266,17 +289,10 @@ impl Dialler {
             return Err(Failure::Revoked);
         }
         let token = self.spec.token.as_ref().ok_or(Failure::Unknown)?;
-        let (socket, endpoint) = connect(&self.spec.endpoints, self.spec.proxy.as_ref())
-            .await
-            .map_err(Failure::Connect)?;
-        tune(&socket);
         let issuer = self.spec.peer;
         let config =
             van_pki::join_client_config(&self.links.identity, issuer, self.links.clock.clone());
-        let name = server_name(&endpoint, &issuer);
-        let session = Handshake::dial(Transport::Tcp(socket), config, name, "van-join/1")
-            .await
-            .map_err(Failure::Handshake)?;
+        let session = self.session(config, "van-join/1").await?;
         let proved = van_pki::check_joiner(&session.tls().peer_chain(), self.links.now())
             .map_err(|e| Failure::Ended(EndReason::Refused(e.to_string())))?;
         // Before the token's use is spent.
