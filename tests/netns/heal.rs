@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use van_testkit::{DEADLINE, Talk, TalkEnd, Witness, wait_until};
+use serde_json::{Value, json};
+use van_testkit::{DEADLINE, LabSite, Talk, TalkEnd, wait_until};
 
 use crate::ring::{LEFT, RIGHT, Ring};
 use crate::tell;
@@ -16,20 +17,34 @@ fn talks(ring: &Ring) -> [Talk; 2] {
     [LEFT, RIGHT].map(|port| ring.client().talk(port).unwrap())
 }
 
-/// Checks that a conversation is reset at the client and ends at the witness too.
+/// Checks that the conversation on the left path is reset at the client and at the target, and that
+/// both sites say why.
 #[track_caller]
-fn is_reset(mut talk: Talk, witness: &Witness, gone: usize) {
+fn is_reset(ring: &Ring, mut talk: Talk) {
     assert_eq!(talk.wait_end(PROMPT), TalkEnd::Reset);
-    wait_until(PROMPT, "the target's end was reset", || witness.broken() > gone);
+    wait_until(PROMPT, "the target's end was reset", || ring.left.broken() == 1);
+    for site in [&ring.sites[0], &ring.sites[2]] {
+        wait_until(DEADLINE, &format!("{} said why", site.host.name()), || {
+            ends(site, "left").contains(&json!("link_lost"))
+        });
+    }
+    // The conversation on the other path is the one that is open.
+    assert!(ends(ring.client(), "right").contains(&Value::Null));
+}
+
+/// How the flows of a service ended at a site, as its users are told; open ones are null.
+fn ends(site: &LabSite, address: &str) -> Vec<Value> {
+    let (_, flows) = site.vand.get("/v1/flows").unwrap();
+    let flows = flows["items"].as_array().unwrap().iter();
+    flows.filter(|flow| flow["address"] == address).map(|flow| flow["end"].clone()).collect()
 }
 
 #[test]
 fn a_site_of_a_ring_dies() {
     let mut ring = Ring::start();
     let [dying, mut living] = talks(&ring);
-    let gone = ring.left.broken();
     ring.sites[1].kill();
-    is_reset(dying, &ring.left, gone);
+    is_reset(&ring, dying);
     wait_until(DEADLINE, "the other way served", || ring.client().talk(LEFT).is_ok());
     living.say().unwrap();
     assert_eq!(ring.right.broken(), 0);
@@ -40,9 +55,8 @@ fn a_cable_of_a_ring_falls_silent_one_way() {
     for towards in [0, 1] {
         let ring = Ring::start();
         let [dying, mut living] = talks(&ring);
-        let gone = ring.left.broken();
         ring.cables[0].silence_towards(&ring.sites[towards].host);
-        is_reset(dying, &ring.left, gone);
+        is_reset(&ring, dying);
         wait_until(DEADLINE, "the other way served", || ring.client().talk(LEFT).is_ok());
         living.say().unwrap();
         assert_eq!(ring.right.broken(), 0);

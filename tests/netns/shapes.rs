@@ -95,16 +95,23 @@ fn an_edge_uses_the_best_of_two_uplinks_and_carries_nobody_elses_traffic() {
     drop(cables);
 }
 
-#[test]
-fn packets_are_as_long_as_the_narrowest_cable_lets_them() {
+/// Two sites between which two routers have a narrow cable, and a flow of megabytes from each.
+#[track_caller]
+fn narrow(prepare: impl FnOnce(&[Host; 4])) {
     let lab = Lab::new();
-    let [a, router, b] = hosts(&lab, ["a", "router", "b"]);
-    let (wide, narrow) = (lab.cable(&a, &router), lab.cable(&router, &b));
-    narrow.set_mtu(1280);
-    router.forward();
-    a.route_by(wide.address(&router));
-    b.route_by(narrow.address(&router));
-    let [a, b] = [&a, &b].map(|host| lab.site(host));
+    let hosts = hosts(&lab, ["a", "left", "right", "b"]);
+    let [a, left, right, b] = &hosts;
+    let cables = [lab.cable(a, left), lab.cable(left, right), lab.cable(right, b)];
+    // The sites' own cables are wide: only on the way can they learn what fits.
+    cables[1].set_mtu(1280);
+    left.forward();
+    right.forward();
+    a.route_by(cables[0].address(left));
+    left.route_by(cables[1].address(right));
+    right.route_by(cables[1].address(left));
+    b.route_by(cables[2].address(right));
+    prepare(&hosts);
+    let [a, b] = [a, b].map(|host| lab.site(host));
     a.dial(&b, 1);
     let servers = [&a, &b].map(|site| site.host.within(PatternServer::start));
     a.offer("a", servers[0].port());
@@ -112,8 +119,25 @@ fn packets_are_as_long_as_the_narrowest_cable_lets_them() {
     a.listen("b", PORT);
     b.listen("a", PORT);
     for site in [&a, &b] {
-        checks(site, PORT);
         let end = site.flow(PORT, 9, 5_000_000, 5_000_000);
         assert!(matches!(end, FlowEnd::Complete), "{end:?}");
     }
+}
+
+#[test]
+fn a_router_tells_that_packets_are_too_long_for_the_next_cable() {
+    narrow(|_| {});
+}
+
+#[test]
+fn a_router_swallows_packets_that_are_too_long_for_the_next_cable() {
+    narrow(|[_, left, right, _]| {
+        for router in [left, right] {
+            router.firewall(
+                "table inet mute {
+                    chain out { type filter hook output priority 0; meta l4proto icmp drop; }
+                }",
+            );
+        }
+    });
 }

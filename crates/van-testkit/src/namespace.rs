@@ -151,8 +151,18 @@ impl Host {
     /// When the kernel refuses it.
     #[track_caller]
     pub fn forward(&self) {
-        let switch = "/proc/sys/net/ipv4/ip_forward";
-        self.within(|| fs::write(switch, "1")).expect("a host's owner makes it a router");
+        self.set("net/ipv4/ip_forward", "1");
+    }
+
+    /// Sets a switch of its kernel, as `net/ipv4/ip_forward`.
+    ///
+    /// # Panics
+    /// When the kernel refuses it.
+    #[track_caller]
+    pub fn set(&self, switch: &str, value: &str) {
+        let path = Path::new("/proc/sys").join(switch);
+        let set = self.within(|| fs::write(&path, value));
+        set.unwrap_or_else(|e| panic!("can't set {} to {value}: {e}", path.display()));
     }
 
     /// Runs a command of `ip` on this host.
