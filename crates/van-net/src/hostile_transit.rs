@@ -20,6 +20,9 @@ use crate::transport::Transport;
 /// What the hostile site does with each lump of bytes towards the egress, once it is told to.
 type Tamper = Box<dyn FnMut(Vec<u8>) -> Vec<Vec<u8>> + Send>;
 
+/// Bytes of the head of a TLS record (RFC 8446 §5.1).
+const RECORD_HEAD: usize = 5;
+
 /// Two sites and the hostile one between them.
 struct Between {
     network: Network,
@@ -174,8 +177,12 @@ fn a_changed_byte_cuts() {
     is_cut(Box::new(move |mut lump| {
         count += 1;
         if count == 3 {
+            // A record's type and version in its head are fixed, and rustls takes them as such,
+            // whatever stands there; of two bytes as far apart as a head is long, one is payload.
             let middle = lump.len() / 2;
-            lump[middle] ^= 1;
+            for at in [middle, middle + RECORD_HEAD] {
+                lump[at] ^= 1;
+            }
         }
         vec![lump]
     }));
