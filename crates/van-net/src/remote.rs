@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls::pki_types::{DnsName, ServerName};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 use van_model::SiteId;
@@ -73,6 +73,8 @@ pub struct Remote {
     config: Arc<ClientConfig>,
     session: ArcSwapOption<Link>,
     waiting: Mutex<Waiting>,
+    /// Rung when a flow waits: the session may be gone.
+    bell: Notify,
 }
 
 #[derive(Default)]
@@ -105,6 +107,7 @@ impl Remote {
             config,
             session: ArcSwapOption::empty(),
             waiting: Mutex::default(),
+            bell: Notify::new(),
         })
     }
 
@@ -172,6 +175,8 @@ impl Remote {
             let remote = self.clone();
             let tasks = links.workers.get(links.workers.next()).clone();
             tasks.clone().spawn("remote session", async move { remote.run(&tasks).await });
+        } else {
+            self.bell.notify_one();
         }
     }
 
@@ -320,7 +325,8 @@ impl Remote {
                 return;
             }
             drop((links, link));
-            sleep(LOOK).await;
+            // It ends early where a flow found no session.
+            let _ = timeout(LOOK, self.bell.notified()).await;
         }
     }
 }
