@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tracing::warn;
@@ -27,6 +28,9 @@ const NETWORK: [u8; 2] = [127, 77];
 /// addresses, so that a free one is found soon.
 const MAX_IMPORTS: usize = 10_000;
 
+/// Time for which a service that nobody offers keeps its place.
+const KEPT: Duration = Duration::from_secs(600);
+
 /// Imported services and their places.
 pub(crate) struct Imports {
     places: Kept<BTreeMap<String, Ipv4Addr>>,
@@ -43,6 +47,8 @@ struct Inner {
 struct Import {
     place: SocketAddr,
     listener: Result<Listener, String>,
+    /// Since when nobody offers it.
+    gone: Option<Instant>,
 }
 
 /// An imported service as status shows it.
@@ -73,26 +79,32 @@ impl Imports {
         self.inner.lock().running.clear();
     }
 
-    /// The address of a service: the one that it had, else a free one, the same on every site as far
-    /// as may be.
-    fn address_of(&self, store: &Store, name: &str) -> Option<Ipv4Addr> {
-        let places = self.places.get();
-        if let Some(known) = places.get(name) {
-            return Some(*known);
+    /// The addresses of services: those that they had, else free ones, the same on every site as far
+    /// as may be. Written once for all that are new.
+    fn addresses_of(&self, store: &Store, names: &BTreeSet<String>) -> BTreeMap<String, Ipv4Addr> {
+        let mut places = self.places.get();
+        let mut taken: BTreeSet<Ipv4Addr> = places.values().copied().collect();
+        let known = places.len();
+        for name in names {
+            if places.contains_key(name) || places.len() >= MAX_IMPORTS {
+                continue;
+            }
+            let mut hasher = DefaultHasher::new();
+            name.hash(&mut hasher);
+            let start = hasher.finish() as u16;
+            let mut order = (0..u16::MAX).map(|n| at(start.wrapping_add(n)));
+            if let Some(free) = order.find(|address| taken.insert(*address)) {
+                places.insert(name.clone(), free);
+            }
         }
-        if places.len() >= MAX_IMPORTS {
-            return None;
+        if places.len() > known {
+            let kept = self.places.change(store, |kept| kept.clone_from(&places));
+            if let Err(error) = kept {
+                warn!(%error, "the addresses of imported services are not kept");
+            }
         }
-        let taken: BTreeSet<&Ipv4Addr> = places.values().collect();
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
-        let start = hasher.finish() as u16;
-        let free = (0..u16::MAX).map(|n| at(start.wrapping_add(n))).find(|a| !taken.contains(a))?;
-        let kept = self.places.change(store, |places| places.insert(name.to_owned(), free));
-        if let Err(error) = kept {
-            warn!(%error, name, "the address of an imported service is not kept");
-        }
-        Some(free)
+        places.retain(|name, _| names.contains(name));
+        places
     }
 }
 
@@ -131,7 +143,8 @@ fn wanted(routes: &Routes, globs: &[String]) -> BTreeMap<Address, u16> {
 impl Site {
     /// Makes listeners for what is to appear here, and takes those away that are not.
     ///
-    /// A service keeps its listener while its site can't be reached for a moment: it refuses then.
+    /// A service that nobody offers any more keeps its place for a while: it refuses then, and nobody
+    /// else can take it before the service is back.
     pub(crate) fn sync_imports(&self) {
         let routes = self.map.routes();
         let globs = self.loaded.lock().config.services.import.clone();
@@ -141,21 +154,32 @@ impl Site {
             return;
         }
         let wanted = wanted(&routes, &seen.1);
+        let same_globs = inner.seen.as_ref().is_some_and(|(_, globs)| *globs == seen.1);
         inner.seen = Some(seen);
-        inner.running.retain(|address, import| wanted.get(address) == Some(&import.place.port()));
-        for (address, port) in wanted {
-            if inner.running.contains_key(&address) {
-                continue;
+        inner.running.retain(|address, import| match wanted.get(address) {
+            Some(port) => {
+                import.gone = None;
+                *port == import.place.port()
             }
-            let Some(ip) = self.imports.address_of(&self.store, address.name()) else { continue };
-            let place = SocketAddr::new(IpAddr::V4(ip), port);
+            None => {
+                let gone = import.gone.get_or_insert_with(Instant::now);
+                same_globs && import.listener.is_ok() && gone.elapsed() < KEPT
+            }
+        });
+        let fresh: BTreeMap<Address, u16> =
+            wanted.into_iter().filter(|(a, _)| !inner.running.contains_key(a)).collect();
+        let names = fresh.keys().map(|address| address.name().to_owned()).collect();
+        let places = self.imports.addresses_of(&self.store, &names);
+        for (address, port) in fresh {
+            let Some(ip) = places.get(address.name()) else { continue };
+            let place = SocketAddr::new(IpAddr::V4(*ip), port);
             let listener = self.import(&address, place);
             if let Err(why) = &listener {
                 let text = format!("service {address} can't appear at {place}: {why}");
                 let subject = format!("service/{address}");
                 self.event(Severity::Warning, "ImportFailed", subject, text);
             }
-            inner.running.insert(address, Import { place, listener });
+            inner.running.insert(address, Import { place, listener, gone: None });
         }
     }
 
@@ -187,21 +211,17 @@ mod tests {
     fn a_service_keeps_its_address_and_no_two_share_one() {
         let store = Store::in_memory();
         let imports = Imports::load(&store).unwrap();
-        let mut seen = BTreeSet::new();
-        for n in 0..2000 {
-            let address = imports.address_of(&store, &format!("service-{n}")).unwrap();
-            assert_eq!(&address.octets()[..2], NETWORK);
-            assert!(seen.insert(address), "{address} twice");
-        }
+        let names: BTreeSet<String> = (0..2000).map(|n| format!("service-{n}")).collect();
+        let places = imports.addresses_of(&store, &names);
+        assert_eq!(places.len(), 2000);
+        assert_eq!(places.values().collect::<BTreeSet<_>>().len(), 2000, "one address twice");
+        assert!(places.values().all(|address| address.octets()[..2] == NETWORK));
         let again = Imports::load(&store).unwrap();
-        let first = imports.address_of(&store, "service-7");
-        assert_eq!(again.address_of(&store, "service-7"), first);
+        assert_eq!(again.addresses_of(&store, &names), places);
+        let one = BTreeSet::from(["service-0".to_owned()]);
         let fresh = Imports::load(&Store::in_memory()).unwrap();
-        assert_eq!(
-            fresh.address_of(&Store::in_memory(), "service-0"),
-            imports.address_of(&store, "service-0"),
-            "the same everywhere"
-        );
+        let alone = fresh.addresses_of(&Store::in_memory(), &one);
+        assert_eq!(alone["service-0"], places["service-0"], "the same everywhere");
     }
 
     #[test]
