@@ -41,7 +41,8 @@ pub struct Run {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: Option<u32>,
     /// Only these workloads: a,b streams; c HTTP; d new flows; e idle flows; g stalled reader;
-    /// h restart; i small requests; k cut-off bulk; w WAN.
+    /// h restart; i small requests; k cut-off bulk; t a transit
+    /// site; w WAN.
     #[arg(long, value_delimiter = ',', value_name = "LETTERS")]
     pub only: Vec<Workload>,
     /// Only these peers.

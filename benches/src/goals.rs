@@ -11,6 +11,8 @@ enum Against {
     Fixed,
     /// A peer's median.
     Peer(Peer),
+    /// Two sites with one link; judged is the way through a third one.
+    OneLink,
     /// The best median among the rivals that encrypt.
     BestEncrypted,
     /// The best median among the rivals with a TLS connection for each flow.
@@ -22,8 +24,8 @@ enum Against {
 struct Goal(Metric, f64, Against);
 
 /// The goals of the project, in the order of the issue that set them.
-const GOALS: [Goal; 32] = {
-    use Against::{BestEncrypted, BestPerFlow, Fixed};
+const GOALS: [Goal; 36] = {
+    use Against::{BestEncrypted, BestPerFlow, Fixed, OneLink};
     const PLAIN: Against = Against::Peer(Peer::HaproxyPlain);
     [
         Goal(Metric::Stream, 1.0, BestEncrypted),
@@ -60,6 +62,10 @@ const GOALS: [Goal; 32] = {
         Goal(Metric::Recovery, 0.5, Fixed),
         // "At once": a tenth of a second.
         Goal(Metric::FlowEnd, 0.1, Fixed),
+        Goal(Metric::Stream, 0.6, OneLink),
+        Goal(Metric::Streams8, 0.6, OneLink),
+        Goal(Metric::FlowRate, 0.6, OneLink),
+        Goal(Metric::SmallP50, 2.5, OneLink),
     ]
 };
 
@@ -86,9 +92,16 @@ impl Goal {
         let Self(metric, factor, against) = *self;
         let (label, unit, digits) = metric.label();
         let sign = if metric.more_is_better() { "≥" } else { "≤" };
+        let (judged, place) = match against {
+            Against::OneLink => (Peer::VandTransit, " through a transit site"),
+            _ => (Peer::Vand, ""),
+        };
         let reference = match against {
             Against::Fixed => None,
             Against::Peer(peer) => Some((peer, statistics.median(metric, peer))),
+            Against::OneLink => {
+                Some((Peer::VandOneLink, statistics.median(metric, Peer::VandOneLink)))
+            }
             Against::BestEncrypted => best(statistics, metric, Peer::is_encrypted_rival),
             Against::BestPerFlow => best(statistics, metric, Peer::has_tls_per_flow),
         };
@@ -99,10 +112,10 @@ impl Goal {
             }
             (_, None) => (None, format!("{factor:.1} x the best TLS peer")),
         };
-        let spread = statistics.spread(metric, Peer::Vand);
+        let spread = statistics.spread(metric, judged);
         let value =
             spread.map(|spread| if limit == Some(0.0) { spread.max } else { spread.median });
-        let goal = format!("{label} {sign} {}", words.trim_end());
+        let goal = format!("{label}{place} {sign} {}", words.trim_end());
         let (Some(limit), Some(got)) = (limit, value) else {
             return Verdict { goal, value, reached: None, by: "not measured".to_owned() };
         };
@@ -147,6 +160,17 @@ mod tests {
         assert!(good.by.contains("+25 %"), "{}", good.by);
         statistics.add(Peer::HaproxyPlain, Metric::Stream, 10.0, 0.0);
         assert_eq!(verdict(&statistics, "one stream ≥ 1.0 x haproxy-plain").reached, Some(false));
+    }
+
+    #[test]
+    fn a_transit_site_is_held_against_one_link() {
+        let mut statistics = Statistics::default();
+        statistics.add(Peer::VandOneLink, Metric::Stream, 4.0, 0.0);
+        statistics.add(Peer::Vand, Metric::Stream, 9.0, 0.0);
+        assert_eq!(verdict(&statistics, "one stream through").reached, None);
+        statistics.add(Peer::VandTransit, Metric::Stream, 2.0, 0.0);
+        let verdict = verdict(&statistics, "one stream through a transit site ≥ 0.6 x vand-one");
+        assert_eq!((verdict.value, verdict.reached), (Some(2.0), Some(false)));
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub struct Setup {
     pub ingress: Vec<Launch>,
     /// A short program run once the ingress is up, tried again until it succeeds.
     pub between: Option<Launch>,
+    /// What runs between both ends, with a short program run once it is up.
+    pub transit: Option<(Launch, Launch)>,
     /// What runs beside the back-end.
     pub egress: Vec<Launch>,
 }

@@ -14,6 +14,12 @@ pub enum Metric {
     Streams8,
     /// Processor time of both processes for each gigabyte.
     CpuPerGb,
+    /// Processor time of the ingress site for each gigabyte, where a site may lie between.
+    CpuIngress,
+    /// Processor time of the site between, for each gigabyte.
+    CpuTransit,
+    /// Processor time of the egress site for each gigabyte, where a site may lie between.
+    CpuEgress,
     /// Peak memory of both processes under eight streams.
     PeakMemory,
     /// Requests a second over 64 connections.
@@ -66,11 +72,14 @@ pub enum Metric {
 
 impl Metric {
     /// Every metric in the tables' order.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::Stream,
         Self::Reverse,
         Self::Streams8,
         Self::CpuPerGb,
+        Self::CpuIngress,
+        Self::CpuTransit,
+        Self::CpuEgress,
         Self::PeakMemory,
         Self::HttpRate,
         Self::HttpP99,
@@ -104,6 +113,9 @@ impl Metric {
             Self::Reverse => ("one stream, reverse", "Gbit/s", 2),
             Self::Streams8 => ("eight streams", "Gbit/s", 2),
             Self::CpuPerGb => ("processor time, both", "s/GB", 2),
+            Self::CpuIngress => ("processor time, ingress site", "s/GB", 2),
+            Self::CpuTransit => ("processor time, transit site", "s/GB", 2),
+            Self::CpuEgress => ("processor time, egress site", "s/GB", 2),
             Self::PeakMemory => ("peak memory, both, eight streams", "MiB", 1),
             Self::HttpRate => ("HTTP, 64 connections", "req/s", 0),
             Self::HttpP99 => ("HTTP, 64 connections, p99", "ms", 2),

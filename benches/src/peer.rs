@@ -38,6 +38,10 @@ pub enum Peer {
     RatholeNoise,
     /// Two sites of vand with one link.
     Vand,
+    /// The same two sites (the transit workload alone): what a site between them is held against.
+    VandOneLink,
+    /// Two sites of vand with a third one between them (the transit workload alone).
+    VandTransit,
 }
 
 impl Peer {
@@ -69,12 +73,19 @@ impl Peer {
             Self::RatholeTls => "rathole-tls",
             Self::RatholeNoise => "rathole-noise",
             Self::Vand => "vand",
+            Self::VandOneLink => "vand-one-link",
+            Self::VandTransit => "vand-transit",
         }
     }
 
     /// Tells whether the peer encrypts its link; vand is no peer of its own.
     pub fn is_encrypted_rival(self) -> bool {
-        !matches!(self, Self::Direct | Self::DirectReno | Self::HaproxyPlain | Self::Vand)
+        !matches!(self, Self::Direct | Self::DirectReno | Self::HaproxyPlain) && !self.is_own()
+    }
+
+    /// Tells whether the peer is vand itself.
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::Vand | Self::VandOneLink | Self::VandTransit)
     }
 
     /// Tells whether the peer pays a TLS handshake for each flow.
@@ -94,7 +105,7 @@ impl Peer {
     pub fn missing(self, programs: &Programs) -> Option<String> {
         let needed: &[&str] = match self {
             Self::Direct | Self::DirectReno => &[],
-            Self::Vand => {
+            Self::Vand | Self::VandOneLink | Self::VandTransit => {
                 let absent = programs.own().is_none();
                 return absent.then(|| format!("no {}", programs.vand.display()));
             }
@@ -128,7 +139,8 @@ impl Peer {
             Self::Frp => frp::prepare(layout),
             Self::RatholeTls => rathole::prepare_tls(layout),
             Self::RatholeNoise => rathole::prepare_noise(layout),
-            Self::Vand => vand::prepare(layout),
+            Self::Vand | Self::VandOneLink => vand::prepare(layout, false),
+            Self::VandTransit => vand::prepare(layout, true),
         }
     }
 }

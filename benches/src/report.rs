@@ -5,6 +5,7 @@ use crate::metric::Metric;
 use crate::peer::Peer;
 use crate::statistics::Statistics;
 use crate::table::Table;
+use crate::workload::transit;
 
 /// Everything that a run found.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub struct Findings {
 }
 
 /// The columns of the overview, a table for each group.
-const OVERVIEW: [(&str, &[(&str, Metric)]); 3] = [
+const OVERVIEW: [(&str, &[(&str, Metric)]); 4] = [
     (
         "Bulk and new flows (medians)",
         &[
@@ -30,6 +31,14 @@ const OVERVIEW: [(&str, &[(&str, Metric)]); 3] = [
             ("new flows/s", Metric::FlowRate),
             ("p50 ms", Metric::FlowP50),
             ("p99 ms", Metric::FlowP99),
+        ],
+    ),
+    (
+        "Processor time of each site, s/GB (medians)",
+        &[
+            ("ingress", Metric::CpuIngress),
+            ("transit", Metric::CpuTransit),
+            ("egress", Metric::CpuEgress),
         ],
     ),
     (
@@ -62,9 +71,9 @@ const OVERVIEW: [(&str, &[(&str, Metric)]); 3] = [
     ),
 ];
 
-/// The rows' order: the ordinary peers, then what only the WAN knows.
+/// The rows' order: the ordinary peers, then what only the WAN and the transit workload know.
 fn peers() -> impl Iterator<Item = Peer> {
-    Peer::ALL.into_iter().chain([Peer::DirectReno])
+    Peer::ALL.into_iter().chain([Peer::DirectReno]).chain(transit::PEERS)
 }
 
 impl Findings {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::host::{Host, Place};
 use crate::layout::{Layout, Route, Setup};
 use crate::peer::Peer;
-use crate::process::{self, Process};
+use crate::process::{self, Launch, Process};
 use crate::stop;
 use crate::usage::{self, Usage};
 
@@ -28,6 +28,7 @@ pub struct Running {
     dir: PathBuf,
     routes: Vec<Route>,
     ingress: Vec<Process>,
+    transit: Vec<Process>,
     egress: Vec<Process>,
 }
 
@@ -52,22 +53,18 @@ impl Running {
             dir,
             routes,
             ingress: Vec::new(),
+            transit: Vec::new(),
             egress: Vec::new(),
         };
         for launch in &setup.ingress {
             running.ingress.push(Process::start(launch, &place.ingress, &running.dir)?);
         }
         if let Some(between) = &setup.between {
-            let mut last = None;
-            let done = stop::wait_until(BETWEEN_LIMIT, || {
-                running.check_alive()?;
-                let try_once = process::run(between, &place.ingress, &running.dir, BETWEEN_LIMIT);
-                last = try_once.err();
-                Ok(last.is_none())
-            })?;
-            if !done {
-                return Err(last.context("nothing was tried")?);
-            }
+            running.insist(between)?;
+        }
+        if let Some((launch, after)) = &setup.transit {
+            running.transit.push(Process::start(launch, &place.ingress, &running.dir)?);
+            running.insist(after)?;
         }
         for launch in &setup.egress {
             running.egress.push(Process::start(launch, &place.egress, &running.dir)?);
@@ -75,6 +72,18 @@ impl Running {
         let ready = running.wait_ready(probe);
         running.explain(ready)?;
         Ok(running)
+    }
+
+    /// Runs a short program again and again until it succeeds.
+    fn insist(&mut self, launch: &Launch) -> Result<()> {
+        let mut last = None;
+        let done = stop::wait_until(BETWEEN_LIMIT, || {
+            self.check_alive()?;
+            let once = process::run(launch, &self.place.ingress, &self.dir, BETWEEN_LIMIT);
+            last = once.err();
+            Ok(last.is_none())
+        })?;
+        if done { Ok(()) } else { Err(last.context("nothing was tried")?) }
     }
 
     fn wait_ready(&mut self, probe: Option<&str>) -> Result<()> {
@@ -101,13 +110,15 @@ impl Running {
             format!("{} said last: {}", process.launch().name, process.last_words())
         };
         outcome.map_err(|error| {
-            let words: Vec<String> = self.ingress.iter().chain(&self.egress).map(last).collect();
+            let all = self.ingress.iter().chain(&self.transit).chain(&self.egress);
+            let words: Vec<String> = all.map(last).collect();
             if words.is_empty() { error } else { anyhow!("{error:#} ({})", words.join("; ")) }
         })
     }
 
     fn check_alive(&mut self) -> Result<()> {
-        self.ingress.iter_mut().chain(&mut self.egress).try_for_each(Process::check_alive)
+        let all = self.ingress.iter_mut().chain(&mut self.transit).chain(&mut self.egress);
+        all.into_iter().try_for_each(Process::check_alive)
     }
 
     /// Gives where clients reach the service `name`.
@@ -136,6 +147,11 @@ impl Running {
     /// Reads the usage of the ingress side.
     pub fn ingress_usage(&self) -> Usage {
         Usage::of(&self.ingress_pids())
+    }
+
+    /// Reads the usage of what runs between both ends; nothing where nothing does.
+    pub fn transit_usage(&self) -> Usage {
+        Usage::of(&self.transit.iter().map(Process::pid).collect::<Vec<_>>())
     }
 
     /// Reads the usage of the egress side.

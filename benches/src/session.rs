@@ -16,7 +16,7 @@ use crate::program::Programs;
 use crate::record::{Circumstances, Record};
 use crate::report::Findings;
 use crate::usage::{OtherLoad, load_average};
-use crate::workload::{Bench, Figure, Pace, Workload};
+use crate::workload::{Bench, Figure, Pace, Workload, transit};
 use crate::{stop, wan};
 
 /// Descriptors that 5,000 idle flows need in a proxy: two each, and some.
@@ -120,6 +120,9 @@ impl Session {
                     all.filter(|p| peers.contains(p) || (both && p.is_direct())).collect()
                 }
             }
+        } else if workload == Workload::Transit {
+            let own = peers.contains(&Peer::Vand);
+            transit::PEERS.into_iter().filter(|_| own).collect()
         } else {
             peers.iter().copied().filter(|&peer| workload.fits(peer)).collect()
         };

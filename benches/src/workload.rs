@@ -2,6 +2,7 @@
 
 mod memory;
 mod traffic;
+pub mod transit;
 mod trouble;
 
 use std::path::PathBuf;
@@ -43,13 +44,15 @@ pub enum Workload {
     Small,
     /// k: server-first bulk, cut off.
     Cutoff,
+    /// t: through a site between both ends, held against one link.
+    Transit,
     /// w: over a link with delay and loss.
     Wan,
 }
 
 impl Workload {
     /// Every workload, in the order of a round.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Stream,
         Self::Streams8,
         Self::Http,
@@ -59,6 +62,7 @@ impl Workload {
         Self::Stall,
         Self::Restart,
         Self::Cutoff,
+        Self::Transit,
         Self::Wan,
     ];
 
@@ -74,6 +78,7 @@ impl Workload {
             Self::Restart => "h",
             Self::Small => "i",
             Self::Cutoff => "k",
+            Self::Transit => "t",
             Self::Wan => "w",
         }
     }
@@ -88,7 +93,7 @@ impl Workload {
     pub fn fits(self, peer: Peer) -> bool {
         match self {
             Self::Idle | Self::Restart => !peer.is_direct(),
-            Self::Wan => false,
+            Self::Transit | Self::Wan => false,
             _ => true,
         }
     }
@@ -173,7 +178,11 @@ impl Bench {
         let mut services = vec![("echo", self.backends.echo)];
         let mut server = None;
         match workload {
-            Workload::Stream | Workload::Streams8 | Workload::Stall | Workload::Small => {
+            Workload::Stream
+            | Workload::Streams8
+            | Workload::Stall
+            | Workload::Small
+            | Workload::Transit => {
                 let (process, address) = backend::iperf(&self.programs, &place, &dir)?;
                 services.push(("iperf", address));
                 server = Some(process);
@@ -199,6 +208,7 @@ impl Bench {
             Workload::Stall => self.stall(&running),
             Workload::Restart => self.restart(&mut running),
             Workload::Cutoff => self.cutoff(&running),
+            Workload::Transit => self.transit(&running),
             Workload::Wan => Ok(Vec::new()),
         };
         let figures = running.explain(figures);

@@ -50,6 +50,7 @@ pub(super) fn prepare(layout: &Layout<'_>) -> Result<Setup> {
     Ok(Setup {
         ingress: vec![Launch::new("ingress", program(layout, "frps")?, ["-c", &server])],
         between: None,
+        transit: None,
         egress: vec![Launch::new("egress", program(layout, "frpc")?, ["-c", &client])],
     })
 }

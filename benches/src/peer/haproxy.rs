@@ -49,6 +49,7 @@ pub(super) fn prepare(layout: &Layout<'_>, tls: bool) -> Result<Setup> {
     Ok(Setup {
         ingress: vec![launch("ingress", &ingress)?],
         between: None,
+        transit: None,
         egress: vec![launch("egress", &egress)?],
     })
 }

@@ -60,6 +60,7 @@ pub(super) fn prepare(layout: &Layout<'_>) -> Result<Setup> {
     Ok(Setup {
         ingress: vec![launch("ingress", &format!("{dial}{ingress}"))?],
         between: None,
+        transit: None,
         egress: vec![launch("egress", &format!("{accept}{egress}"))?],
     })
 }

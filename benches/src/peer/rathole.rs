@@ -79,6 +79,7 @@ fn configure(layout: &Layout<'_>, accept: &str, dial: &str) -> Result<Setup> {
     Ok(Setup {
         ingress: vec![Launch::new("ingress", &rathole, ["--server", &server])],
         between: None,
+        transit: None,
         egress: vec![Launch::new("egress", &rathole, ["--client", &client])],
     })
 }

@@ -44,6 +44,7 @@ pub(super) fn prepare(layout: &Layout<'_>) -> Result<Setup> {
     Ok(Setup {
         ingress: vec![launch("ingress", &ingress)?],
         between: None,
+        transit: None,
         egress: vec![launch("egress", &egress)?],
     })
 }

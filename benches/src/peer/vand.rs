@@ -1,4 +1,5 @@
-//! vand: site `a` beside the clients accepts the link, site `b` beside the back-end dials it.
+//! vand: site `a` beside the clients accepts the link, site `b` beside the back-end dials it; or
+//! site `t` between them dials `a` and accepts the link of `b`.
 
 use std::fmt::Write as _;
 
@@ -7,19 +8,17 @@ use anyhow::{Context, Result};
 use crate::layout::{Layout, Setup};
 use crate::process::Launch;
 
-/// Writes both sites' configuration; the token is made between their starts.
-pub(super) fn prepare(layout: &Layout<'_>) -> Result<Setup> {
+/// Writes the sites' configuration; each token is made between two starts.
+pub(super) fn prepare(layout: &Layout<'_>, transit: bool) -> Result<Setup> {
     let (vand, vanctl) = layout.programs.own().context("vand is not built")?;
-    let token = layout.dir.join("b.token").display().to_string();
-    let uplink = layout.uplink;
-    let mut a = format!(
-        "[site]\nname = \"a\"\n[accept]\nlisten = [\"{uplink}\"]\nadvertise = [\"{uplink}\"]\n\
-         [services]\nimport = []\n"
-    );
-    let mut b = format!(
-        "[site]\nname = \"b\"\n[[link]]\nname = \"to-a\"\ntoken = \"{token}\"\n\
-         [services]\nimport = []\n"
-    );
+    let token = |site: &str| layout.dir.join(format!("{site}.token")).display().to_string();
+    let accept =
+        |address| format!("[accept]\nlisten = [\"{address}\"]\nadvertise = [\"{address}\"]\n");
+    let dial =
+        |site: &str| format!("[[link]]\nname = \"to-{site}\"\ntoken = \"{}\"\n", token(site));
+    let site = |name: &str| format!("[site]\nname = \"{name}\"\n[services]\nimport = []\n");
+    let mut a = site("a") + &accept(layout.uplink);
+    let mut b = site("b") + &dial(if transit { "t" } else { "a" });
     for route in &layout.routes {
         let (name, entry, target) = (route.name, route.entry, route.target);
         writeln!(a, "[[listener]]\nname = \"{name}\"\naddress = \"{name}\"\nbind = \"{entry}\"")?;
@@ -41,13 +40,21 @@ pub(super) fn prepare(layout: &Layout<'_>) -> Result<Setup> {
         let args = ["run", "--config", &file, "--state-dir", &state, "--runtime-dir", &runtime];
         Ok(Launch::new(name, std::path::absolute(vand)?, args))
     };
-    let ingress = launch("ingress", "a", &a)?;
-    let egress = launch("egress", "b", &b)?;
-    let url = format!("unix://{}/a/run/vand.sock", layout.dir.display());
-    let create = ["--url", &url, "token", "create", &token];
+    let invite = |site: &str| -> Result<Launch> {
+        let url = format!("unix://{}/{site}/run/vand.sock", layout.dir.display());
+        let create = ["--url", &url, "token", "create", &token(site)];
+        Ok(Launch::new(format!("token-{site}"), std::path::absolute(vanctl)?, create))
+    };
+    let between = if transit {
+        let t = site("t") + &accept(layout.place.ingress.free_port()?) + &dial("a");
+        Some((launch("transit", "t", &t)?, invite("t")?))
+    } else {
+        None
+    };
     Ok(Setup {
-        ingress: vec![ingress],
-        between: Some(Launch::new("token", std::path::absolute(vanctl)?, create)),
-        egress: vec![egress],
+        ingress: vec![launch("ingress", "a", &a)?],
+        between: Some(invite("a")?),
+        transit: between,
+        egress: vec![launch("egress", "b", &b)?],
     })
 }

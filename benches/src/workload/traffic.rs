@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{Bench, Figure};
 use crate::iperf::Transfer;
+use crate::load::samples::Samples;
 use crate::load::{self, flows, small};
 use crate::metric::Metric;
 use crate::running::Running;
@@ -77,10 +78,16 @@ impl Bench {
         ])
     }
 
+    /// Small requests with nothing beside them.
+    pub(super) fn small_alone(&self, running: &Running) -> Result<Samples> {
+        let (echo, length) = (running.entry("echo")?, self.pace.length());
+        load::drive(&self.runtime, length + GRACE, small::run(echo, length / 2))
+    }
+
     /// i: small requests alone, then beside eight streams.
     pub(super) fn small(&self, running: &Running) -> Result<Vec<Figure>> {
         let (echo, length) = (running.entry("echo")?, self.pace.length());
-        let mut alone = load::drive(&self.runtime, length + GRACE, small::run(echo, length / 2))?;
+        let mut alone = self.small_alone(running)?;
         let bulk = Transfer::new(running.entry("iperf")?, 8, self.pace.seconds + 2);
         let bulk = bulk.start(&self.programs, running.client_host(), running.dir())?;
         stop::pause(WARM)?;
