@@ -271,8 +271,11 @@ impl Connection {
         tracing::debug!(%reason, "connection ended");
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
-            if let Command::Open(flow) = command {
-                flow.send_back(ResetCode::Gone);
+            match command {
+                Command::Open(flow) => flow.send_back(ResetCode::Gone),
+                // The workload sees a reset, not an empty request.
+                Command::Connected(_, Ok(connected)) => connected.socket.abort(),
+                _ => {}
             }
         }
         if !matches!(reason, EndReason::Io(_)) {
@@ -280,6 +283,12 @@ impl Connection {
             // Best effort: the peer also sees the end of the connection itself.
             let _ = self.link.output.write_to(&self.link.transport);
         }
+        if matches!(reason, EndReason::Closed | EndReason::WentAway(_) | EndReason::PeerWentAway(_))
+        {
+            self.link.transport.end_in_order();
+        }
+        // Counted as ended on this link; tried again only once the link no longer takes flows.
+        let flows = self.core.take_flows();
         if let Some(registered) = self.core.registered.take() {
             registered.ended(reason);
         }
@@ -287,7 +296,7 @@ impl Connection {
             EndReason::WentAway(_) | EndReason::PeerWentAway(_) => FlowEnd::Stopped,
             _ => FlowEnd::LinkLost,
         };
-        for flow in self.core.take_flows() {
+        for flow in flows {
             flow.back_or_abort(false, ResetCode::Gone, end);
         }
     }

@@ -37,7 +37,8 @@ impl Between {
         let (near, before) = Pipe::pair();
         let (after, far) = Pipe::pair();
         let [ingress, egress] = &network.sites[..] else { panic!("two sites") };
-        egress.links.accept_circuit(far, 0);
+        let shaking = egress.links.circuit_handshakes.clone().try_acquire_owned().unwrap();
+        egress.links.accept_circuit(far, 0, shaking);
         let links = ingress.links.clone();
         let peer = egress.id;
         let dialled = Dialled {

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tracing::{debug, info};
 use van_model::status::Direction;
 use van_model::{Mode, SiteId};
@@ -104,6 +104,9 @@ pub struct LinksConfig {
 /// Bytes that each direction of a new stream may send before any CREDIT.
 const INITIAL_CREDIT: u32 = 64 * 1024;
 
+/// Handshakes of circuits to this site under way at once: each takes a worker for half a millisecond.
+const CIRCUIT_HANDSHAKES: usize = 256;
+
 /// All links of a site.
 pub struct Links {
     pub(crate) identity: Arc<Identity>,
@@ -115,6 +118,7 @@ pub struct Links {
     pub(crate) circuits_meter: Arc<Meter>,
     /// Circuits that pass through.
     pub(crate) transit_meter: Arc<Meter>,
+    pub(crate) circuit_handshakes: Arc<Semaphore>,
     flow_log: Arc<FlowLog>,
     remotes: Mutex<BTreeMap<Router, Weak<Remote>>>,
     pub(crate) clock: Arc<dyn TimeProvider>,
@@ -195,6 +199,7 @@ impl Links {
             paths,
             circuits_meter: Arc::default(),
             transit_meter: Arc::default(),
+            circuit_handshakes: Arc::new(Semaphore::new(CIRCUIT_HANDSHAKES)),
             flow_log,
             remotes: Mutex::default(),
             clock,

@@ -1,7 +1,8 @@
 //! A stream within the process: how a circuit's bytes get from one connection's task to another's.
 //!
 //! It behaves as a socket does, so that a flow or a connection can live on one end of it: reads and
-//! writes never wait, each direction ends in order or by a reset, and dropping an end closes it.
+//! writes never wait, each direction ends in order or by a reset, and dropping an end closes it: by a
+//! reset where it was not ended in order before.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -245,9 +246,10 @@ impl Pipe {
         Poll::Pending
     }
 
-    /// Whether the other end was aborted.
+    /// Whether the other end was aborted, or is gone.
     pub(crate) fn failure(&self) -> Option<io::Error> {
-        self.inward.0.lock().reset.then(|| io::ErrorKind::ConnectionReset.into())
+        let gone = self.inward.0.lock().reset || self.outward.0.lock().deaf;
+        gone.then(|| io::ErrorKind::ConnectionReset.into())
     }
 
     /// Ends this direction in order.
@@ -264,7 +266,10 @@ impl Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        self.end_write();
+        let in_order = self.outward.0.lock().ended;
+        if !in_order {
+            self.outward.reset();
+        }
         self.inward.change(|state| {
             state.deaf = true;
             state.forget();
@@ -400,10 +405,16 @@ mod tests {
 
         let (a, b) = Pipe::pair();
         a.write(b"kept").unwrap();
+        a.end_write();
         drop(a);
         assert_eq!(read(&b, 9).unwrap().0, b"kept");
         assert_eq!(read(&b, 9).unwrap().1, Read::End);
         assert_eq!(b.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-        assert!(b.failure().is_none());
+        assert!(b.failure().is_some(), "nobody hears it");
+
+        let (a, b) = Pipe::pair();
+        a.write(b"lost").unwrap();
+        drop(a);
+        assert_eq!(read(&b, 9).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 }

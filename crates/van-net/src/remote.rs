@@ -63,8 +63,11 @@ const LOOK: Duration = Duration::from_millis(250);
 /// A session without flows ends after this.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Time for the flows of a session whose place another takes.
-const MOVED_GRACE: Duration = Duration::from_secs(3600);
+/// Time for the flows of a session whose place another takes: it ends by itself when they have.
+const MOVED_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Time between two circuits that are added.
+const GROWTH: Duration = Duration::from_secs(1);
 
 /// The way to a router that is not a neighbour.
 pub struct Remote {
@@ -216,14 +219,15 @@ impl Remote {
 
     async fn bring_up(self: &Arc<Self>, tasks: &Tasks, attempt: u32) -> Result<Kept, &'static str> {
         let links = self.links.upgrade().ok_or("the daemon ends")?;
-        let path = links.paths.path(self.to).ok_or("no path")?;
+        let (path_cost, _) = links.paths.path(self.to).ok_or("no path")?;
         let mut kept = Kept {
             number: rand::random(),
-            cost: u16::try_from(path.0).unwrap_or(u16::MAX),
-            path,
+            cost: u16::try_from(path_cost).unwrap_or(u16::MAX),
+            path_cost,
             meter: Arc::default(),
             scope: tasks.child(),
             circuits: 0,
+            added: Instant::now(),
         };
         let link = timeout(HELLO_PATIENCE, self.add_circuit(&links, &mut kept, attempt - 1)?)
             .await
@@ -303,9 +307,12 @@ impl Remote {
                 return;
             };
             congested = if link.is_congested() { congested + 1 } else { 0 };
-            let grow = congested >= 2 && kept.circuits < MAX_CIRCUITS;
-            if kept.circuits < CIRCUITS || grow {
+            let living = link.members.load().len();
+            let grow = congested >= 2 && living < usize::from(MAX_CIRCUITS);
+            let due = kept.circuits < CIRCUITS || kept.added.elapsed() >= GROWTH;
+            if due && (living < usize::from(CIRCUITS) || grow) {
                 congested = 0;
+                kept.added = Instant::now();
                 let skip = u32::from(kept.circuits);
                 if let Err(why) = self.add_circuit(&links, &mut kept, skip) {
                     debug!(site = %self.to.0.short(), why, "no further circuit");
@@ -314,14 +321,16 @@ impl Remote {
             if link.flows_open() > 0 {
                 used = Instant::now();
             }
-            if links.paths.path(self.to).as_ref().is_some_and(|path| *path != kept.path) {
+            // Another path of the same cost is no reason to move.
+            if links.paths.path(self.to).is_some_and(|(cost, _)| cost != kept.path_cost) {
                 self.session.store(None);
                 link.go_away(GoAwayReason::Shutdown, MOVED_GRACE);
                 return;
             }
             if used.elapsed() >= IDLE {
                 self.session.store(None);
-                link.go_away(GoAwayReason::Shutdown, LOOK);
+                // A flow that opens this very moment may end there.
+                link.go_away(GoAwayReason::Shutdown, MOVED_GRACE);
                 return;
             }
             drop((links, link));
@@ -335,10 +344,19 @@ impl Remote {
 struct Kept {
     number: u64,
     cost: u16,
-    path: (u32, Vec<Router>),
+    path_cost: u32,
     meter: Arc<Meter>,
     scope: Tasks,
+    /// Circuits that were dialled: the next one's index.
     circuits: u16,
+    added: Instant,
+}
+
+impl Drop for Kept {
+    /// A circuit that is still in its handshake finds that nobody wants it.
+    fn drop(&mut self) {
+        self.scope.cancel();
+    }
 }
 
 fn give(flows: Vec<NewFlow>, link: &Arc<Link>) {

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 use van_model::Mode;
-use van_mux::{Open, ResetCode};
+use van_mux::{HOP_LIMIT, Open, ResetCode};
 use van_pki::ALPN_SESSION;
 
 use crate::establish::Handshake;
@@ -55,13 +56,17 @@ impl Links {
         }
         let (near, far) = Pipe::pair();
         let local = self.local();
+        let mut meter = &self.circuits_meter;
         if to == (local.id, 0) {
-            self.accept_circuit(far, worker);
+            let handshake = self.circuit_handshakes.clone().try_acquire_owned();
+            self.accept_circuit(far, worker, handshake.map_err(|_| ResetCode::Overload)?);
         } else {
+            meter = &self.transit_meter;
             if local.mode == Mode::Edge {
                 return Err(ResetCode::Policy);
             }
-            open.hop_limit = open.hop_limit.checked_sub(1).ok_or(ResetCode::Unreachable)?;
+            let hops = open.hop_limit.min(HOP_LIMIT);
+            open.hop_limit = hops.checked_sub(1).ok_or(ResetCode::Unreachable)?;
             let back = |link: &Arc<Link>| link.peer.id == from.peer.id;
             let mut hops = self.paths.next_hops(to);
             hops.retain(|link| !back(link));
@@ -78,12 +83,17 @@ impl Links {
             target: String::new(),
             preface: Vec::new(),
             took: Duration::ZERO,
-            meter: self.circuits_meter.clone(),
+            meter: meter.clone(),
         })
     }
 
     /// Takes the end-to-end session of a circuit whose destination is this site.
-    pub(crate) fn accept_circuit(self: &Arc<Self>, pipe: Pipe, worker: usize) {
+    pub(crate) fn accept_circuit(
+        self: &Arc<Self>,
+        pipe: Pipe,
+        worker: usize,
+        shaking: OwnedSemaphorePermit,
+    ) {
         let links = self.clone();
         self.workers.get(worker).clone().spawn("incoming circuit", async move {
             let choose = |offered: &[&[u8]]| {
@@ -94,6 +104,7 @@ impl Links {
                 Ok((handshake, _)) => handshake,
                 Err(error) => return debug!(%error, "incoming circuit's handshake failed"),
             };
+            drop(shaking);
             let place = Place::Circuit { replica: None, up: None };
             let outcome = links.run(worker, handshake, None, place).await;
             debug!(?outcome, "incoming circuit ended");

@@ -94,6 +94,14 @@ impl Transport {
         poll_fn(|cx| self.poll_write_ready(cx)).await
     }
 
+    /// Ends a circuit in order; dropped without, the sites on the way see a reset. A connection's own
+    /// end is the kernel's.
+    pub(crate) fn end_in_order(&self) {
+        if let Self::Circuit(pipe) = self {
+            pipe.end_write();
+        }
+    }
+
     /// Where this and the other end are, for people.
     pub(crate) fn places(&self) -> io::Result<(String, String)> {
         match self {

@@ -1,8 +1,8 @@
 //! How routing grows with the network: random graphs of degree 4, 10 addresses a site, 20 ms a hop.
 //!
-//! `cargo bench -p van-routing` prints a table; numbers behind `--` choose other sizes. Processor
-//! time is that of one thread which runs all routers, real signature checks and the simulation
-//! itself included, the least of several changes.
+//! `cargo bench -p van-routing --bench convergence` prints a table; numbers behind `--` choose other
+//! sizes. Processor time is that of one thread which runs all routers, real signature checks and the
+//! simulation itself included, the least of several changes. Progress goes to standard error.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::mem::size_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use van_model::SiteId;
 use van_pki::{CertificateDer, Voucher};
@@ -21,7 +21,10 @@ use van_testkit::{RememberedSignatures, VirtualNetwork};
 const SIZES: [usize; 5] = [50, 100, 200, 500, 1000];
 const ADDRESSES: usize = 10;
 const DEGREE: usize = 4;
+/// Changes of each kind, and beyond [`LARGE`] sites, where each takes minutes, how many.
 const CHANGES: usize = 5;
+const FEW_CHANGES: usize = 2;
+const LARGE: usize = 200;
 
 /// Remembers checks while a network grows, and makes each one while it is measured.
 #[derive(Default)]
@@ -65,11 +68,13 @@ fn main() {
 }
 
 fn measure(sites: usize) {
+    let begun = Instant::now();
     let signatures = Arc::new(Switch::default());
     let mut network = VirtualNetwork::new(1, sites);
     network.check_signatures_by(signatures.clone());
     let (wires, first) = build(&mut network, sites);
     let from_nothing = network.settle(Duration::from_secs(120));
+    progress(sites, "grown", begun);
     // Its own rate limits are quiet again.
     network.run(Duration::from_secs(20));
     let routes = network.routes(0);
@@ -81,7 +86,8 @@ fn measure(sites: usize) {
     signatures.real.store(true, Ordering::Relaxed);
     let mut least = [Duration::MAX; 3];
     let mut longest = [Duration::ZERO; 3];
-    for change in 0..CHANGES {
+    let count = if sites > LARGE { FEW_CHANGES } else { CHANGES };
+    for change in 0..count {
         let wire = wires[(change * 37 + first) % wires.len()];
         let number = u16::try_from(change).unwrap();
         let address = format!("new-{change}");
@@ -97,6 +103,7 @@ fn measure(sites: usize) {
             least[kind] = least[kind].min(processor_time() - begin);
             network.run(Duration::from_secs(20));
         }
+        progress(sites, &format!("change {} of {count}", change + 1), begun);
     }
     println!(
         "| {sites} | {} | {from_nothing:.2?} | {:.2?} | {:.2?} | {:.2} MiB | {:.0?} | {:.1?} | {:.0?} | {:.0?} |",
@@ -110,6 +117,10 @@ fn measure(sites: usize) {
         least[2],
     );
     eprintln!("{sites} sites: {} messages in all", network.delivered());
+}
+
+fn progress(sites: usize, what: &str, begun: Instant) {
+    eprintln!("{sites} sites: {what} after {:.0?}", begun.elapsed());
 }
 
 /// What this process's first thread has used of the processor, whatever else the machine does.

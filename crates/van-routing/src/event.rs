@@ -130,6 +130,11 @@ impl RouterEvent {
         }
     }
 
+    /// Whether something follows from it that nothing else brings about; these are few.
+    pub(crate) fn must_be_told(&self) -> bool {
+        matches!(self, Self::NewEpoch { .. } | Self::Revoked { .. } | Self::Pardoned { .. })
+    }
+
     /// Whether others can make this come as often as they like.
     pub(crate) fn is_limited(&self) -> bool {
         matches!(self.key().0, 3 | 5..=8 | 11)

@@ -21,7 +21,7 @@ pub(crate) struct EventQueue {
 
 impl EventQueue {
     pub(crate) fn push(&mut self, now: Instant, event: RouterEvent) {
-        if self.events.len() >= MAX {
+        if self.events.len() >= MAX && !event.must_be_told() {
             return;
         }
         if event.is_limited() {

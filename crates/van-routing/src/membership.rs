@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use van_model::SiteId;
-use van_pki::{CertificateDer, VoucherKind};
+use van_pki::{CertificateDer, Voucher, VoucherKind};
 
 use crate::event::RouterEvent;
 use crate::router::Router;
@@ -134,7 +134,7 @@ impl Router {
                 continue;
             }
             let was_out = self.revocations.is_out(site);
-            if !self.revocations.take(site, by, serial) {
+            if !self.revocations.take(site, by, serial, by == self.me.site) {
                 continue;
             }
             changed = true;
@@ -156,9 +156,17 @@ impl Router {
             .chain(self.revocations.admission(site, by))
             .chain(own)
             .filter(|v| v.kind == VoucherKind::Admission && v.signer == by);
-        admissions.any(|v| {
-            let (context, subject) = (v.kind.context(), v.subject.as_bytes());
-            self.signatures.verify(&authority, context, subject, &v.signature)
-        })
+        admissions.any(|v| self.is_signed_by(v, &authority))
+    }
+
+    /// Whether a voucher is its signer's.
+    pub(crate) fn is_signed(&self, voucher: &Voucher) -> bool {
+        let authority = self.authority_of(voucher.signer);
+        authority.is_some_and(|authority| self.is_signed_by(voucher, &authority))
+    }
+
+    fn is_signed_by(&self, voucher: &Voucher, authority: &CertificateDer<'static>) -> bool {
+        let (context, subject) = (voucher.kind.context(), voucher.subject.as_bytes());
+        self.signatures.verify(authority, context, subject, &voucher.signature)
     }
 }

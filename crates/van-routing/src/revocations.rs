@@ -9,25 +9,41 @@ use std::collections::BTreeMap;
 use van_model::SiteId;
 use van_pki::Voucher;
 
-/// Statements and admissions that are remembered, each at most.
+/// Admissions that are remembered at most.
 const MAX_REMEMBERED: usize = 4096;
+
+/// Statements that are remembered of one signer: as many as its record can make.
+const MAX_EACH: usize = 1024;
+
+/// Statements that are remembered in all, this site's own aside.
+const MAX_STATEMENTS: usize = 65_536;
 
 /// What is known of revocations; keys are (subject, signer).
 #[derive(Debug, Default)]
 pub(crate) struct Revocations {
     serials: BTreeMap<(SiteId, SiteId), u64>,
+    /// How many statements there are of each signer.
+    signers: BTreeMap<SiteId, usize>,
     /// Admissions that their subject no longer shows.
     admissions: BTreeMap<(SiteId, SiteId), Voucher>,
 }
 
 impl Revocations {
     /// Takes a statement of one who may make it; returns whether it is newer than what was known.
-    pub(crate) fn take(&mut self, subject: SiteId, signer: SiteId, serial: u64) -> bool {
+    /// Nothing keeps this site's `own` from being taken.
+    pub(crate) fn take(&mut self, subject: SiteId, signer: SiteId, serial: u64, own: bool) -> bool {
         if !self.is_newer(subject, signer, serial) {
             return false;
         }
-        if self.serials.len() >= MAX_REMEMBERED && !self.serials.contains_key(&(subject, signer)) {
-            return false;
+        let is_new = !self.serials.contains_key(&(subject, signer));
+        if is_new && !own {
+            let by_signer = self.signers.get(&signer).copied().unwrap_or(0);
+            if by_signer >= MAX_EACH || self.serials.len() >= MAX_STATEMENTS {
+                return false;
+            }
+        }
+        if is_new {
+            *self.signers.entry(signer).or_default() += 1;
         }
         self.serials.insert((subject, signer), serial);
         true

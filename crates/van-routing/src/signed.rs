@@ -12,7 +12,7 @@ use crate::signatures::{RealSignatures, Signatures};
 const CONTEXT: &str = "van record 1";
 
 /// The most bytes of a signed record.
-pub(crate) const MAX_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_BYTES: usize = 252 * 1024;
 
 /// The most vouchers that come with a record.
 pub(crate) const MAX_VOUCHERS: usize = 16;
@@ -135,7 +135,7 @@ impl SignedRecord {
 
     fn wire(bytes: &[u8]) -> Result<Wire, RecordError> {
         if bytes.len() > MAX_BYTES {
-            return Err(RecordError::TooMuch("more than 256 KiB"));
+            return Err(RecordError::TooMuch("more than 252 KiB"));
         }
         minicbor::decode(bytes).map_err(|_| RecordError::Malformed("not the map that is due"))
     }

@@ -126,8 +126,10 @@ impl Pin for Site {
         let kept = self
             .peers
             .change(&self.store, |pins| {
-                let revoked = pins.get(&joined.issuer).is_some_and(|old| old.revoked);
+                let old = pins.get(&joined.issuer);
+                let revoked = old.is_some_and(|old| old.revoked);
                 if !revoked {
+                    pin.revocations = old.map_or(0, |old| old.revocations);
                     pins.insert(joined.issuer, pin);
                 }
                 !revoked

@@ -151,7 +151,11 @@ impl Site {
         let events = self.network.router.lock().take_events();
         events.iter().for_each(|event| self.take_router_event(event));
         let routes = self.network.routes();
+        let is_new = self.map.routes().version != routes.version;
         self.map.publish(routes.clone());
+        if is_new {
+            self.close_strangers();
+        }
         self.publish_services(&routes, &links, offers, links_changed);
         self.sync_imports();
     }
@@ -203,6 +207,23 @@ impl Site {
             software: local.software,
             labels: self.loaded.lock().config.site.labels.clone(),
             offers: offers.collect(),
+        }
+    }
+
+    fn bar(&self, id: &SiteId, barred: bool) {
+        if let Err(error) = self.peers.bar(&self.store, id, barred) {
+            tracing::warn!(%error, site = %id.short(), barred, "a revocation is not kept");
+        }
+    }
+
+    /// Ends sessions and links with sites that are trusted no longer, whatever made it so.
+    fn close_strangers(&self) {
+        let members = crate::paths::Members(self.map.clone());
+        let trusts = |peers: &dyn van_pki::Peers, id: &SiteId| peers.authority(id).is_some();
+        let links = self.links.all().into_iter().filter(|l| !trusts(&*self.peers, &l.peer.id));
+        let sessions = self.links.sessions().into_iter().filter(|l| !trusts(&members, &l.peer.id));
+        for link in links.chain(sessions) {
+            link.go_away(GoAwayReason::Revoked, std::time::Duration::ZERO);
         }
     }
 
@@ -260,13 +281,13 @@ impl Site {
                 (Severity::Error, "DatabaseFull", site(&refused.site), text)
             }
             RouterEvent::Revoked { site: id, by } => {
-                self.peers.bar(id, true);
+                self.bar(id, true);
                 self.links.close_peer(id, GoAwayReason::Revoked, std::time::Duration::ZERO);
                 let text = format!("site {} was revoked by {}", id.short(), by.short());
                 (Severity::Warning, "SiteRevoked", site(id), text)
             }
             RouterEvent::Pardoned { site: id, by } => {
-                self.peers.bar(id, false);
+                self.bar(id, false);
                 let text = format!("site {} is trusted again by {}", id.short(), by.short());
                 (Severity::Warning, "SiteTrustedAgain", site(id), text)
             }

@@ -81,7 +81,7 @@ pub(crate) struct Members(pub(crate) Arc<Map>);
 impl Peers for Members {
     fn authority(&self, id: &SiteId) -> Option<CertificateDer<'static>> {
         self.0.peers.authority(id).or_else(|| {
-            if self.0.peers.is_revoked(id) {
+            if self.0.peers.is_revoked(id) || self.0.peers.is_barred(id) {
                 return None;
             }
             self.0.routes.load().authority(*id)

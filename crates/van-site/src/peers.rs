@@ -19,6 +19,9 @@ use crate::clock;
 /// The document that keeps the peers.
 const DOCUMENT: &str = "peers";
 
+/// The document that keeps the sites that the network has revoked.
+const BARRED: &str = "barred";
+
 /// An ephemeral peer is forgotten so long after its last link.
 const EPHEMERAL_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
@@ -118,7 +121,8 @@ impl PeerBook {
             pin.set_revoked(pin.revoked);
         }
         let pins = RwLock::new(pins);
-        let (changing, barred) = (Mutex::default(), RwLock::default());
+        let changing = Mutex::default();
+        let barred = RwLock::new(store.read(BARRED)?.unwrap_or_default());
         Ok(Self { changing, pins, barred, bundle, version: AtomicU64::new(1) })
     }
 
@@ -127,13 +131,25 @@ impl PeerBook {
         self.bundle.as_ref().is_none_or(|b| b.admits(authority, clock::now()).is_ok())
     }
 
-    /// Takes the network's word that a site is revoked, or is so no longer.
-    pub(crate) fn bar(&self, id: &SiteId, barred: bool) {
-        let mut all = self.barred.write();
-        let changed = if barred { all.insert(*id) } else { all.remove(id) };
-        if changed {
-            self.version.fetch_add(1, Ordering::Relaxed);
-        }
+    /// Takes the network's word that a site is revoked, or is so no longer; it counts at once, and
+    /// after a restart as far as it could be kept.
+    pub(crate) fn bar(&self, store: &Store, id: &SiteId, barred: bool) -> Result<(), StoreError> {
+        let _changing = self.changing.lock();
+        let fresh = {
+            let mut all = self.barred.write();
+            let changed = if barred { all.insert(*id) } else { all.remove(id) };
+            if !changed {
+                return Ok(());
+            }
+            all.clone()
+        };
+        self.version.fetch_add(1, Ordering::Relaxed);
+        blocking(|| store.write(BARRED, &fresh))
+    }
+
+    /// Whether the network says that a site is revoked.
+    pub(crate) fn is_barred(&self, id: &SiteId) -> bool {
+        self.barred.read().contains(id)
     }
 
     /// Whether this site has revoked the peer.
@@ -208,8 +224,9 @@ impl PeerBook {
     ) -> Result<Vec<String>, StoreError> {
         let old = |id: &SiteId, pin: &PinnedPeer| {
             let last = pin.last_seen.unwrap_or(pin.since);
+            // Of one that was revoked once, the count of revocations must not start anew.
             pin.ephemeral
-                && !pin.revoked
+                && pin.revocations == 0
                 && !linked(id)
                 && clock::now().duration_since(last) >= EPHEMERAL_LIFE
         };

@@ -36,7 +36,11 @@ impl Site {
         let found = candidates(&table, &wish.choices);
         let standings: Vec<Standing> = found
             .iter()
-            .map(|(index, candidate)| standing(*index, &wish.choices[*index], candidate, &names))
+            .map(|(index, candidate)| {
+                let choice = &wish.choices[*index];
+                let penalty = self.dispatcher.penalty(candidate.site, &choice.address);
+                standing(*index, choice, candidate, penalty, &names)
+            })
             .collect();
         let verdict = judge(wish.strategy, &standings);
         let chosen = verdict.chosen.map(|at| found[at].1);
@@ -55,7 +59,7 @@ impl Site {
                 targets: standing.targets,
                 cost: standing.cost,
                 flows_open: standing.flows,
-                penalty: None,
+                penalty: Some(standing.penalty),
                 score: standing.score() as f64 / 1e3,
                 priority: standing.priority(),
                 share: verdict.shares[at],
@@ -153,6 +157,7 @@ fn standing(
     index: usize,
     choice: &AddressChoice,
     candidate: &Candidate,
+    penalty: u32,
     names: &Names,
 ) -> Standing {
     let group = |g: &van_proxy::TargetGroup| Group {
@@ -174,14 +179,15 @@ fn standing(
         groups: candidate.groups.iter().map(group).collect(),
         cost: candidate.cost,
         flows: candidate.meter.open.get(),
+        penalty,
         usable: usable && candidate.targets > 0,
     }
 }
 
 impl Standing {
     fn score(&self) -> u64 {
-        let Self { cost, targets, flows, .. } = *self;
-        Choice { cost, outstanding: flows, targets, penalty: 0 }.score()
+        let Self { cost, targets, flows, penalty, .. } = *self;
+        Choice { cost, outstanding: flows, targets, penalty }.score()
     }
 }
 

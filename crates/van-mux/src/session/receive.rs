@@ -11,7 +11,7 @@ use crate::stream::{Phase, Stream};
 use crate::window::ReceiveWindow;
 
 /// The most bytes of a link-state message.
-const MAX_ROUTE: usize = 256 * 1024;
+const MAX_ROUTE: usize = 260 * 1024;
 
 /// Answers that wait for a peer which does not read; more, and it is cut off.
 const MAX_CONTROL: usize = 4 << 20;
@@ -117,7 +117,7 @@ impl Session {
         frame: Frame<'a>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         if self.route_parts.len() + frame.payload.len() > MAX_ROUTE {
-            return Err(ProtocolError::Malformed(FrameType::Route, "longer than 256 KiB"));
+            return Err(ProtocolError::Malformed(FrameType::Route, "longer than 260 KiB"));
         }
         self.route_parts.extend_from_slice(frame.payload);
         if frame.header.flags & FLAG_MORE != 0 {

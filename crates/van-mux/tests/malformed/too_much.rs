@@ -102,15 +102,15 @@ fn streams_beyond_the_limit_are_refused_one_by_one() {
 #[test]
 fn a_link_state_message_above_its_limit() {
     let part = frame(FrameType::Route, FLAG_MORE, 0, &[1; MAX_PAYLOAD]);
-    let parts = 256 * 1024 / MAX_PAYLOAD;
-    let rest = 256 * 1024 - parts * MAX_PAYLOAD;
+    let parts = 260 * 1024 / MAX_PAYLOAD;
+    let rest = 260 * 1024 - parts * MAX_PAYLOAD;
     for (extra, fits) in [(0, true), (1, false)] {
         let mut subject = Subject::greeted();
         for _ in 0..parts {
             assert_eq!(subject.feed(&part), Ok(vec![]));
         }
         let last = subject.feed(&frame(FrameType::Route, 0, 0, &vec![1; rest + extra]));
-        let error = ProtocolError::Malformed(FrameType::Route, "longer than 256 KiB");
+        let error = ProtocolError::Malformed(FrameType::Route, "longer than 260 KiB");
         assert_eq!(last, if fits { Ok(vec![Seen::Other]) } else { Err(error) });
     }
 }

@@ -33,7 +33,8 @@ fn bytes_cross_a_chain_and_both_ends_are_kept() {
     assert!(all.starts_with(b"site-0"), "the egress knows the ingress by its certificate");
     assert!(all[6..] == sent, "{} bytes came back", all.len());
     let (ends, transit) = network.sites[1].links.circuit_meters();
-    assert_eq!(ends.open.get(), transit.open.get(), "each has two streams");
+    assert_eq!(ends.open.get(), 0, "none begins or ends here");
+    assert!(transit.open.get() >= 2 && transit.open.get() % 2 == 0, "each has two streams");
     assert!(transit.total.get() >= 1);
     until("flows end", || {
         network.sites[0].links.sessions().iter().all(|link| link.flows_open() == 0)

@@ -112,18 +112,24 @@ impl Router {
     fn take_newer(&mut self, now: Instant, arrival: &Arrival<'_>) -> bool {
         let Arrival { link, from, age, bytes, router, version } = *arrival;
         let is_member = self.members.contains(&router.site);
-        let rate = self.arrivals.entry(router.site);
-        let rate = rate.or_insert_with(|| Rate::new(now, ARRIVALS.0, ARRIVALS.1));
-        if !rate.take(now) {
-            self.events.push(now, RouterEvent::Flood { origin: router.site, from });
-            return false;
-        }
         if !is_member {
+            // Before anything is kept of a site that may be invented.
             let adjacency = self.links.get_mut(&link);
             if !adjacency.is_some_and(|adjacency| adjacency.strangers.take(now)) {
                 self.events.push(now, RouterEvent::Flood { origin: from.site, from });
                 return false;
             }
+        }
+        let known = self.arrivals.contains_key(&router.site);
+        if !known && self.arrivals.len() >= self.limits.routers {
+            self.events.push(now, RouterEvent::Flood { origin: from.site, from });
+            return false;
+        }
+        let rate = self.arrivals.entry(router.site);
+        let rate = rate.or_insert_with(|| Rate::new(now, ARRIVALS.0, ARRIVALS.1));
+        if !rate.take(now) {
+            self.events.push(now, RouterEvent::Flood { origin: router.site, from });
+            return false;
         }
         if !self.database.has_room(router, bytes.len(), &self.limits) {
             self.events.push(now, RouterEvent::DatabaseFull { refused: router });
@@ -152,7 +158,10 @@ impl Router {
         if let Some(old) = &old {
             let of_old = old.vouchers.iter().filter(|v| v.kind == VoucherKind::Admission);
             for voucher in of_old.filter(|v| !signed.vouchers.contains(v)) {
-                self.revocations.remember(voucher);
+                // Only what is true: a site could fill the memory with others to hide its own.
+                if self.members.contains(&voucher.signer) && self.is_signed(voucher) {
+                    self.revocations.remember(voucher);
+                }
             }
         }
         let is_member = self.members.contains(&router.site);

@@ -19,6 +19,9 @@ pub(super) struct Standing {
     pub(super) cost: u32,
     /// Flows from here that are open there.
     pub(super) flows: u64,
+    /// Added to the cost after failures, decaying; strategies that don't go by cost take a site
+    /// without one first.
+    pub(super) penalty: u32,
     pub(super) usable: bool,
 }
 
@@ -44,6 +47,10 @@ impl Standing {
     pub(super) fn priority(&self) -> u16 {
         let groups = self.groups.iter().filter(|group| group.targets > 0);
         groups.map(|group| group.priority).min().unwrap_or(0)
+    }
+
+    fn failed(&self) -> bool {
+        self.penalty > 0
     }
 
     fn weight(&self) -> u64 {
@@ -88,10 +95,11 @@ fn balanced(all: &[Standing], usable: &[usize]) -> (usize, String) {
     let why = if equal.is_empty() {
         let next = &all[order[1]];
         format!(
-            "{label} has the lowest sum of cost and flows per target, {:.3}; next is {} with {:.3}",
+            "{label} has the lowest sum of cost and flows per target, {:.3}; next is {} with {:.3}{}",
             all[best].score() as f64 / 1e3,
             next.label,
-            next.score() as f64 / 1e3
+            next.score() as f64 / 1e3,
+            if next.failed() { ", after a failure" } else { "" }
         )
     } else {
         format!(
@@ -104,6 +112,10 @@ fn balanced(all: &[Standing], usable: &[usize]) -> (usize, String) {
 
 fn local_first(all: &[Standing], usable: &[usize]) -> (usize, String) {
     match usable.iter().find(|at| all[**at].local) {
+        Some(here) if all[*here].failed() => {
+            let (best, why) = balanced(all, usable);
+            (best, format!("this site's own targets failed lately; of all, {why}"))
+        }
         Some(here) => (*here, "this site has a target of its own, and it goes first".into()),
         None => {
             let (best, why) = balanced(all, usable);
@@ -113,20 +125,23 @@ fn local_first(all: &[Standing], usable: &[usize]) -> (usize, String) {
 }
 
 fn failover(all: &[Standing], usable: &[usize]) -> (usize, String) {
-    let key = |at: &usize| (all[*at].index, all[*at].priority());
+    let key = |at: &usize| (all[*at].index, all[*at].failed(), all[*at].priority());
     let least = usable.iter().map(key).min().unwrap_or_default();
     let equal: Vec<usize> = usable.iter().copied().filter(|at| key(at) == least).collect();
-    let (address, priority) = (&all[equal[0]].address, least.1);
+    let (address, priority) = (&all[equal[0]].address, least.2);
     let several = usable.iter().any(|at| all[*at].index != least.0);
     let first = if several {
         format!("{address} is the first address with a target; ")
     } else {
         String::new()
     };
+    let passed = |at: &usize| all[*at].index == least.0 && all[*at].failed() && !least.1;
+    let lately = if usable.iter().any(passed) { " of sites without a late failure" } else { "" };
     match equal[..] {
         [only] => {
             let label = &all[only].label;
-            (only, format!("{first}{label} has the targets of the lowest priority, {priority}"))
+            let lowest = format!("the targets of the lowest priority{lately}, {priority}");
+            (only, format!("{first}{label} has {lowest}"))
         }
         _ => {
             let (best, why) = balanced(all, &equal);
@@ -154,14 +169,17 @@ fn weighted(all: &[Standing], usable: &[usize], shares: &[f64]) -> (usize, Strin
 
 /// Shares of the addresses by their weights, and within each of its sites.
 fn shares(all: &[Standing]) -> Vec<f64> {
-    let usable = || all.iter().filter(|standing| standing.usable);
+    // Sites that failed lately wait until no other is left.
+    let patient = all.iter().all(|standing| !standing.usable || standing.failed());
+    let takes = |standing: &Standing| standing.usable && (patient || !standing.failed());
+    let usable = || all.iter().filter(|standing| takes(standing));
     let sites =
         |index| -> u64 { usable().filter(|s| s.index == index).map(Standing::weight).sum() };
     let mut addresses: Vec<(usize, u64)> = usable().map(|s| (s.index, s.address_weight)).collect();
     addresses.dedup();
     let sum: u64 = addresses.iter().map(|(_, weight)| weight).sum();
     let share = |standing: &Standing| {
-        if !standing.usable || sum == 0 {
+        if !takes(standing) || sum == 0 {
             return 0.0;
         }
         let of_address = standing.address_weight as f64 / sum as f64;
@@ -185,6 +203,7 @@ mod tests {
             groups: Vec::new(),
             cost,
             flows,
+            penalty: 0,
             usable: true,
         }
     }
@@ -250,6 +269,24 @@ mod tests {
         let start =
             "db is the first address with a target; of the sites with targets of priority 5, a";
         assert!(verdict.why.starts_with(start), "{}", verdict.why);
+    }
+
+    #[test]
+    fn a_site_that_failed_comes_after_the_others() {
+        let failed = |standing: Standing| Standing { penalty: 100, ..standing };
+        let all = [failed(site("here", 0, 0)), site("b", 7, 0)];
+        let why = "b has the lowest sum of cost and flows per target, 7.000; next is here with \
+                   100.000, after a failure";
+        is(Strategy::Balanced, &all, "b", why);
+        let why = format!("this site's own targets failed lately; of all, {why}");
+        is(Strategy::LocalFirst, &all, "b", &why);
+        let all = [failed(with(site("a", 1, 0), 0, 3)), with(site("b", 7, 0), 5, 1)];
+        let why = "b has the targets of the lowest priority of sites without a late failure, 5";
+        is(Strategy::Failover, &all, "b", why);
+        assert_eq!(judge(Strategy::Weighted, &all).shares, [0.0, 1.0]);
+        let all = all.map(failed);
+        assert_eq!(judge(Strategy::Weighted, &all).shares, [0.75, 0.25]);
+        assert_eq!(judge(Strategy::Failover, &all).chosen, Some(0));
     }
 
     #[test]

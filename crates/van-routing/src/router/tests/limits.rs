@@ -168,7 +168,8 @@ fn a_neighbour_that_acknowledges_nothing_is_sent_a_mebibyte_and_costs_no_timer()
     assert!((1 << 19..(1 << 20) + 4096).contains(&first), "{first} bytes");
     assert!(pair.router.next_timeout().unwrap() > pair.now, "nothing to do at once");
     pair.wait(Duration::from_millis(900));
-    assert_eq!(sent(&mut pair), 0);
+    // Its own small record may still have found room; which comes first is the ids' order.
+    assert!(sent(&mut pair) < 1024, "nothing large again so soon");
     pair.wait(Duration::from_millis(300));
     assert!(sent(&mut pair) >= first / 2, "sent again");
 }
