@@ -86,6 +86,12 @@ impl Dispatcher {
         self.max_flows.load(Ordering::Relaxed)
     }
 
+    /// What stands against a site serving an address after failures, in units of cost; 0 to 1000,
+    /// decaying to 0 within 10 s.
+    pub fn penalty(&self, site: SiteId, address: &Address) -> u32 {
+        self.penalties.of(Instant::now(), site, address)
+    }
+
     /// Changes the most flows that listeners let in; open ones go on.
     pub fn set_max_flows(&self, max_flows: u32) {
         self.max_flows.store(max_flows, Ordering::Relaxed);
