@@ -13,6 +13,9 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long a neighbour has to send by itself what its digest shows, before it is asked.
 const BEFORE_ASKING: Duration = Duration::from_millis(500);
+/// Records that a neighbour is known to have and that are not here yet, at most: as many as a
+/// database holds.
+const MAX_WANTS: usize = 2000;
 /// Records of unknown sites that are looked at in one go, and one each of the next.
 const STRANGERS: (u32, Duration) = (2048, Duration::from_millis(10));
 /// Digests that are answered in one go, and one each of the next.
@@ -66,6 +69,8 @@ pub(crate) struct Adjacency {
     /// Until when no more records are sent without an acknowledgement, because so many are on
     /// their way.
     pub(crate) full_until: Option<Instant>,
+    /// When something may be sent again: what comes meanwhile goes together.
+    pub(crate) next_pass: Instant,
 }
 
 impl Adjacency {
@@ -84,6 +89,7 @@ impl Adjacency {
             strangers: Rate::new(now, STRANGERS.0, STRANGERS.1),
             digests: Rate::new(now, DIGESTS.0, DIGESTS.1),
             full_until: None,
+            next_pass: now,
         }
     }
 
@@ -98,6 +104,10 @@ impl Adjacency {
     }
 
     pub(crate) fn want(&mut self, now: Instant, router: RouterId, version: Version) {
+        if self.wants.len() >= MAX_WANTS && !self.wants.contains_key(&router) {
+            // The next digest tells of it again.
+            return;
+        }
         let due = Due::at(now + BEFORE_ASKING);
         let want = self.wants.entry(router).or_insert(Want { version, due });
         want.version = want.version.max(version);
@@ -128,6 +138,9 @@ impl Adjacency {
         let pending = self.full_until.or(pending).into_iter();
         let wants = self.wants.values().map(|want| want.due.at);
         let single = [self.digest, self.voucher].into_iter().flatten().map(|due| due.at);
-        pending.chain(wants).chain(single).min()
+        let answers = !self.acks.is_empty() || !self.digest_acks.is_empty();
+        let answers = answers.then_some(self.next_pass);
+        let due = pending.chain(wants).chain(single).chain(answers).min();
+        due.map(|due| due.max(self.next_pass))
     }
 }

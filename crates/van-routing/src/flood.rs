@@ -1,6 +1,6 @@
 //! Telling neighbours what they lack, until they say that they have it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use van_pki::Voucher;
 
@@ -12,6 +12,10 @@ use crate::version::Version;
 
 /// Bytes of records on their way to one neighbour, before its acknowledgements are waited for.
 const MAX_IN_FLIGHT: usize = 1 << 20;
+/// The least time between two passes to one neighbour. A pass is seldom more than three messages, and a
+/// neighbour closes a link above 200 a second (`van-mux`), so that churn from many sides at once must be
+/// told together.
+const PASS: Duration = Duration::from_millis(20);
 /// How often a neighbour is asked for a record that doesn't come.
 const MAX_ASKED: u8 = 5;
 /// How often a neighbour is told that it is pinned here while its record doesn't show that.
@@ -38,12 +42,16 @@ impl Router {
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in links {
             let Some(mut adjacency) = self.links.remove(&link) else { continue };
-            if !self.is_revoked(adjacency.peer.site) {
+            if now >= adjacency.next_pass && !self.is_revoked(adjacency.peer.site) {
+                let before = self.outbox.len();
                 self.flush_digest(now, link, &mut adjacency);
                 self.flush_acks(link, &mut adjacency);
                 self.flush_records(now, link, &mut adjacency);
                 self.flush_requests(now, link, &mut adjacency);
                 self.flush_voucher(now, link, &mut adjacency);
+                if self.outbox.len() > before {
+                    adjacency.next_pass = now + PASS;
+                }
             }
             self.links.insert(link, adjacency);
         }
