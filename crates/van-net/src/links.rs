@@ -1,11 +1,9 @@
 //! All links of a site: who is connected, and which connection belongs to which link.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
@@ -13,93 +11,24 @@ use tokio::sync::{Semaphore, oneshot};
 use tracing::{debug, info};
 use van_model::status::Direction;
 use van_model::{Mode, SiteId};
-use van_mux::{Budget, Config, GoAwayReason, Hello, Kind, Open, ResetCode, Session, Side, VERSION};
+use van_mux::{Budget, Config, GoAwayReason, Hello, Session, Side, VERSION};
 use van_pki::{Identity, PeerIdentity, Peers, TimeProvider};
 
 use crate::connection::{Connection, EndReason, Handle};
 use crate::establish::Handshake;
-use crate::flow::Connected;
 use crate::flow_log::FlowLog;
-use crate::join::{Admission, JoinRefusal, JoinRequest};
 use crate::link::{Link, Making, Member, Peer};
-use crate::meter::{Counted, Meter};
+use crate::meter::Meter;
 use crate::remote::{Paths, Remote, Router};
 use crate::tasks::Tasks;
 use crate::tls::TlsInfo;
 use crate::workers::Workers;
 
-/// Reaches workloads for flows that come over links.
-pub trait Egress: Send + Sync {
-    /// Connects to a target of the address that is asked for.
-    fn connect(
-        &self,
-        open: Open,
-        from: Arc<Link>,
-    ) -> BoxFuture<'static, Result<Connected, ResetCode>>;
-}
+mod config;
+mod registered;
 
-/// Is told what happens to links. Must not block.
-pub trait Observer: Send + Sync {
-    /// A link can carry flows.
-    fn link_up(&self, link: &Arc<Link>);
-    /// The last connection of a link ended.
-    fn link_down(&self, link: &Arc<Link>, reason: &EndReason);
-    /// A link-state message came.
-    fn route(&self, link: &Arc<Link>, message: Vec<u8>);
-    /// A site that is not pinned shows a token's secret.
-    fn join(&self, joiner: &PeerIdentity, request: &JoinRequest) -> Result<Admission, JoinRefusal>;
-    /// Somebody was refused at the link port.
-    fn refused(&self, remote: SocketAddr, why: &str);
-    /// Something that status shows has changed.
-    fn changed(&self);
-}
-
-/// Who this site says it is.
-#[derive(Debug, Clone)]
-pub struct Local {
-    /// The site's id.
-    pub id: SiteId,
-    /// New at each start.
-    pub instance: u64,
-    /// The site's name.
-    pub name: String,
-    /// Interior or edge.
-    pub mode: Mode,
-    /// Whether peers forget it a day after its last link.
-    pub ephemeral: bool,
-    /// The software's version.
-    pub software: String,
-    /// The most streams that a peer may have open.
-    pub max_streams: u32,
-    /// The largest window of a flow in bytes.
-    pub flow_window_max: u32,
-}
-
-/// What links are made with.
-pub struct LinksConfig {
-    /// Who this site is.
-    pub local: Local,
-    /// Its certificates.
-    pub identity: Arc<Identity>,
-    /// Whom it trusts as neighbours.
-    pub peers: Arc<dyn Peers>,
-    /// Whom it trusts as members of the network, at the other end of a circuit.
-    pub members: Arc<dyn Peers>,
-    /// Where circuits go.
-    pub paths: Arc<dyn Paths>,
-    /// The clock of certificates.
-    pub clock: Arc<dyn TimeProvider>,
-    /// The data plane.
-    pub workers: Arc<Workers>,
-    /// Memory for windows, in bytes, over all links.
-    pub budget: Arc<Budget>,
-    /// Where flows go.
-    pub egress: Arc<dyn Egress>,
-    /// Who is told.
-    pub observer: Arc<dyn Observer>,
-    /// Where flows from other sites are noted.
-    pub flow_log: Arc<FlowLog>,
-}
+pub use config::{Egress, LinksConfig, Local, Observer};
+pub(crate) use registered::Registered;
 
 /// Bytes that each direction of a new stream may send before any CREDIT.
 const INITIAL_CREDIT: u32 = 64 * 1024;
@@ -174,14 +103,6 @@ pub(crate) struct Dialled {
     pub(crate) meter: Arc<Meter>,
     /// Cancelled when the link is not wanted any more.
     pub(crate) scope: Tasks,
-}
-
-/// A connection's place in its link; what the connection's task calls.
-pub(crate) struct Registered {
-    links: Arc<Links>,
-    link: Arc<Link>,
-    member: Arc<Member>,
-    key: Key,
 }
 
 impl Links {
@@ -404,8 +325,9 @@ impl Links {
         let link = known.unwrap_or_else(|| self.make_link(key, context.dialled, hello));
         link.set_certificate_expires(context.identity.leaf_not_after);
         link.add(&member);
-        if is_new {
-            table.insert(key, link.clone());
+        if is_new && let Some(draining) = table.insert(key, link.clone()) {
+            // Its flows go on; who revokes or stops must still find it.
+            table.insert(Key { number: rand::random(), ..key }, draining);
         }
         drop(table);
         for link in stale {
@@ -418,7 +340,7 @@ impl Links {
             self.observer.link_up(&link);
         }
         self.observer.changed();
-        Ok(Registered { links: self.clone(), link, member, key })
+        Ok(Registered::new(self.clone(), link, member))
     }
 
     fn make_link(&self, key: Key, dialled: Option<Dialled>, hello: &Hello) -> Arc<Link> {
@@ -486,68 +408,3 @@ impl Links {
 
 /// Time for the flows of a link that another replaces.
 const DUPLICATE_GRACE: Duration = Duration::from_secs(3600);
-
-impl Registered {
-    pub(crate) fn meter(&self) -> &Meter {
-        &self.link.meter
-    }
-
-    /// Notes a user's flow that the peer opens.
-    pub(crate) fn log(&self, open: &Open) -> Counted {
-        match open.kind {
-            Kind::Flow => {
-                let from = self.link.peer.id;
-                Counted::logged(self.links.flow_log.egress(&open.address, open.client, from))
-            }
-            Kind::Circuit => Counted::default(),
-        }
-    }
-
-    pub(crate) fn connect(&self, open: Open) -> BoxFuture<'static, Result<Connected, ResetCode>> {
-        match open.kind {
-            Kind::Flow => self.links.egress.connect(open, self.link.clone()),
-            Kind::Circuit => {
-                let taken = self.links.take_circuit(open, &self.link, self.member.worker);
-                Box::pin(std::future::ready(taken))
-            }
-        }
-    }
-
-    pub(crate) fn route(&self, message: Vec<u8>) {
-        if !self.link.is_circuit() {
-            self.links.observer.route(&self.link, message);
-        }
-    }
-
-    pub(crate) fn round_trip(&self, sample: Duration) {
-        self.link.set_round_trip(sample);
-    }
-
-    pub(crate) fn going_away(&self, reason: GoAwayReason) {
-        if !self.link.is_circuit() {
-            info!(van.link = %self.link.name, van.site = %self.link.peer.name, %reason, "peer ends the link");
-        }
-        self.link.mark_going_away();
-        self.links.observer.changed();
-    }
-
-    /// Takes the connection out of its link, and the link out of the table with its last one.
-    pub(crate) fn ended(self, reason: &EndReason) {
-        let Self { links, link, member, key } = self;
-        let mut table = links.table.lock();
-        let last = link.remove(&member) == 0;
-        let present = table.get(&key).is_some_and(|l| Arc::ptr_eq(l, &link));
-        if last && present {
-            table.remove(&key);
-        }
-        drop(table);
-        if link.is_circuit() {
-            return;
-        }
-        if last {
-            info!(van.link = %link.name, van.site = %link.peer.name, %reason, "link is down");
-            links.observer.link_down(&link, reason);
-        }
-        links.observer.changed();
-    }
-}

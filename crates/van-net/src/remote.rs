@@ -78,6 +78,8 @@ pub struct Remote {
     waiting: Mutex<Waiting>,
     /// Rung when a flow waits: the session may be gone.
     bell: Notify,
+    /// Rung when the session is up, or could not be brought up.
+    news: Notify,
 }
 
 #[derive(Default)]
@@ -111,6 +113,7 @@ impl Remote {
             session: ArcSwapOption::empty(),
             waiting: Mutex::default(),
             bell: Notify::new(),
+            news: Notify::new(),
         })
     }
 
@@ -149,17 +152,18 @@ impl Remote {
 
     /// Waits at most `patience` for the session; brings it up where it is not.
     pub async fn connect(self: &Arc<Self>, patience: Duration) -> Option<Arc<Link>> {
-        let deadline = Instant::now() + patience;
-        loop {
-            if let Some(link) = self.session() {
-                return Some(link);
+        let up = async {
+            loop {
+                // Asked for before it is looked at, so that none comes up unseen between.
+                let news = self.news.notified();
+                if let Some(link) = self.session() {
+                    return link;
+                }
+                self.start(&mut self.waiting.lock());
+                news.await;
             }
-            if Instant::now() >= deadline {
-                return None;
-            }
-            self.start(&mut self.waiting.lock());
-            sleep(AGAIN / 10).await;
-        }
+        };
+        timeout(patience, up).await.ok()
     }
 
     /// The peer dialled: flows of this side may use its session, too.
@@ -167,6 +171,7 @@ impl Remote {
         let waiting = std::mem::take(&mut self.waiting.lock().flows);
         if self.session().is_none() {
             self.session.store(Some(link.clone()));
+            self.news.notify_waiters();
         }
         give(waiting, link);
     }
@@ -205,6 +210,8 @@ impl Remote {
             let mut waiting = self.waiting.lock();
             if waiting.flows.is_empty() {
                 waiting.dialling = false;
+                drop(waiting);
+                self.news.notify_waiters();
                 return;
             }
         }
@@ -238,6 +245,7 @@ impl Remote {
             self.session.store(Some(link.clone()));
             std::mem::take(&mut waiting.flows)
         };
+        self.news.notify_waiters();
         give(flows, &link);
         Ok(kept)
     }
@@ -249,14 +257,16 @@ impl Remote {
         kept: &mut Kept,
         skip: u32,
     ) -> Result<oneshot::Receiver<Arc<Link>>, &'static str> {
-        let hops = links.paths.next_hops(self.to);
+        let mut hops = links.paths.next_hops(self.to);
         let (near, far) = Pipe::pair();
         let class = if kept.circuits == 0 { Class::Interactive } else { Class::Bulk };
         let open = Open::circuit(self.to.0, self.to.1, class);
         let mut flow = Box::new(carrier(far, open, Arc::new(NotTaken), &links.circuits_meter));
+        // Another try begins with another of the hops.
+        let first = skip as usize % hops.len().max(1);
+        hops.rotate_left(first);
         let mut worker = None;
-        let count = hops.len();
-        for hop in hops.iter().cycle().skip(skip as usize % count.max(1)).take(count) {
+        for hop in hops {
             match hop.open_on(flow) {
                 Ok(on) => {
                     worker = Some(on);
