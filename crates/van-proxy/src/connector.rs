@@ -202,22 +202,27 @@ impl Connector {
             let patience = Duration::from_millis(spec.timing.timeout_ms);
             let announced = spec.proxy_protocol;
             let result = check(&spec.check, &spec.target, &self.place, announced, patience).await;
-            if let Err(error) = &result
-                && error.is_own_shortage()
-            {
-                tracing::debug!(connector = %spec.name, %error, "target not checked");
-                sleep(Duration::from_millis(self.spec.timing.interval_ms)).await;
-                continue;
-            }
-            self.note(result.map_err(|error| error.to_string()));
-            if self.health.lock().is_failing() {
-                sleep(Duration::from_millis(self.spec.timing.interval_ms)).await;
-                continue;
-            }
-            while let Some(left) = self.until_idle() {
-                if timeout(left, self.failed.notified()).await.is_ok() {
-                    break;
+            match result {
+                Err(error) if error.is_own_shortage() => {
+                    tracing::debug!(connector = %spec.name, %error, "target not checked");
                 }
+                result => {
+                    self.note(result.map_err(|error| error.to_string()));
+                    if !self.health.lock().is_failing() {
+                        self.wait_for_need().await;
+                        continue;
+                    }
+                }
+            }
+            sleep(Duration::from_millis(spec.timing.interval_ms)).await;
+        }
+    }
+
+    /// Waits until a flow fails, or the target has been idle for long enough.
+    async fn wait_for_need(&self) {
+        while let Some(left) = self.until_idle() {
+            if timeout(left, self.failed.notified()).await.is_ok() {
+                break;
             }
         }
     }
