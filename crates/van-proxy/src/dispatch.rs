@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tracing::debug;
 use van_model::api::FlowEnd;
-use van_model::{Address, SiteId};
+use van_model::{Address, AddressChoice, SiteId, Strategy};
 use van_mux::ResetCode;
 use van_net::{FlowLog, Link, Meter, NewFlow, Retry, Tasks, Workers};
 use van_routing::Choice;
@@ -18,7 +18,7 @@ use crate::connectors::Connectors;
 use crate::local;
 use crate::penalty::Penalties;
 use crate::plan::{Look, Plan};
-use crate::services::{Candidate, Service, ServiceTable, Via};
+use crate::services::{Candidate, ServiceTable, Via};
 
 /// How often a flow may go back to a site whose session was lost before anything was sent.
 const MAX_LOST: usize = 4;
@@ -112,13 +112,27 @@ impl Dispatcher {
         &self.meter
     }
 
+    /// What the next flow of a listener with this strategy and these addresses would take, by the very
+    /// choice that takes it: which of the addresses, and which of its candidates in `table`.
+    pub fn preview(
+        &self,
+        table: &ServiceTable,
+        strategy: Strategy,
+        choices: &[AddressChoice],
+    ) -> Option<(usize, usize)> {
+        let plan = Plan { strategy, choices: choices.to_vec() };
+        let look = Looking { dispatcher: self, plan: &plan, now: Instant::now(), tried: &[] };
+        let turn = self.turn.load(Ordering::Relaxed);
+        let chosen = plan.choose(&plan.services(table), turn, &look)?;
+        Some((chosen.service, chosen.candidate))
+    }
+
     /// Hands a flow to a site with a target among those not tried yet, as the plan wants it; where
     /// there is none, the client sees a reset. Never blocks.
     fn dispatch(&self, plan: &Plan, flow: NewFlow) {
         let mut flow = Box::new(flow);
         let table = self.table.load();
-        let services: Vec<Option<&Service>> =
-            plan.choices.iter().map(|c| table.get(&c.address).map(|s| &**s)).collect();
+        let services = plan.services(&table);
         let now = Instant::now();
         loop {
             let look = Looking { dispatcher: self, plan, now, tried: &flow.tried };

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use van_model::{Address, AddressChoice, ListenerSpec, Strategy};
 use van_routing::{Choice, pick, pick_weighted};
 
-use crate::services::{Candidate, Service};
+use crate::services::{Candidate, Service, ServiceTable};
 use crate::wish::Wish;
 
 /// What a listener offers and how a target is chosen.
@@ -42,6 +42,11 @@ impl Plan {
     pub(crate) fn balanced_over(address: Address) -> Self {
         let weight = NonZeroU16::MIN;
         Self { strategy: Strategy::Balanced, choices: vec![AddressChoice { address, weight }] }
+    }
+
+    /// The services of its addresses, in their order.
+    pub(crate) fn services<'a>(&self, table: &'a ServiceTable) -> Vec<Option<&'a Service>> {
+        self.choices.iter().map(|c| table.get(&c.address).map(|s| &**s)).collect()
     }
 
     /// Chooses among the services of the plan's addresses, in their order; `None` for an address

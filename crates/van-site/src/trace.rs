@@ -42,7 +42,13 @@ impl Site {
                 standing(*index, choice, candidate, penalty, &names)
             })
             .collect();
-        let verdict = judge(wish.strategy, &standings);
+        let next = self.dispatcher.preview(&table, wish.strategy, &wish.choices);
+        let chosen = next.and_then(|(index, at)| {
+            let service = table.get(&wish.choices.get(index)?.address)?;
+            let chosen = service.candidates.get(at)?;
+            found.iter().position(|(i, c)| *i == index && std::ptr::eq(*c, chosen))
+        });
+        let verdict = judge(wish.strategy, &standings, chosen);
         let chosen = verdict.chosen.map(|at| found[at].1);
         let path = match chosen {
             Some(candidate) => self.hops(&routes, &names, router(candidate)).await,

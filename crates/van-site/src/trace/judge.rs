@@ -1,4 +1,4 @@
-//! Which candidate a strategy chooses, and why, in words.
+//! Why a strategy chooses a candidate, in words. Which one, `van_proxy::Dispatcher` says.
 
 use van_model::{Address, Strategy};
 
@@ -61,109 +61,86 @@ impl Standing {
     }
 }
 
-/// Chooses among candidates by a strategy.
-pub(super) fn judge(strategy: Strategy, all: &[Standing]) -> Verdict {
+/// Says in words why a strategy chose one of the candidates; which one that is, the dispatcher says.
+pub(super) fn judge(strategy: Strategy, all: &[Standing], chosen: Option<usize>) -> Verdict {
     let shares = shares(all);
     let usable: Vec<usize> = (0..all.len()).filter(|at| all[*at].usable).collect();
-    let (chosen, why) = match &usable[..] {
-        [] if all.is_empty() => (None, "no site has a healthy target".to_owned()),
-        [] => (None, "no site with a healthy target can be reached now".to_owned()),
-        [only] => (Some(*only), format!("{} is the only site with a target", all[*only].label)),
-        several => {
-            let (chosen, why) = match strategy {
-                Strategy::Balanced => balanced(all, several),
-                Strategy::LocalFirst => local_first(all, several),
-                Strategy::Failover => failover(all, several),
-                Strategy::Weighted => weighted(all, several, &shares),
-            };
-            (Some(chosen), why)
+    let why = match chosen {
+        None if all.is_empty() => "no site has a healthy target".to_owned(),
+        None => "no site with a healthy target can be reached now".to_owned(),
+        Some(only) if usable[..] == [only] => {
+            format!("{} is the only site with a target", all[only].label)
         }
+        Some(best) => match strategy {
+            Strategy::Balanced => balanced(all, &usable, best),
+            Strategy::LocalFirst => local_first(all, &usable, best),
+            Strategy::Failover => failover(all, &usable, best),
+            Strategy::Weighted => weighted(all, best, &shares),
+        },
     };
     Verdict { chosen, why, shares }
 }
 
-fn balanced(all: &[Standing], usable: &[usize]) -> (usize, String) {
-    let mut order = usable.to_vec();
-    order.sort_by_key(|at| all[*at].score());
-    let best = order[0];
-    let equal: Vec<&str> = order[1..]
-        .iter()
-        .filter(|at| all[**at].score() == all[best].score())
-        .map(|at| &*all[*at].label)
-        .collect();
-    let label = &all[best].label;
-    let why = if equal.is_empty() {
-        let next = &all[order[1]];
-        format!(
-            "{label} has the lowest sum of cost and flows per target, {:.3}; next is {} with {:.3}{}",
-            all[best].score() as f64 / 1e3,
-            next.label,
-            next.score() as f64 / 1e3,
-            if next.failed() { ", after a failure" } else { "" }
-        )
-    } else {
-        format!(
-            "{label} has the lowest sum of cost and flows per target, and takes turns with {}",
-            equal.join(", ")
-        )
+fn balanced(all: &[Standing], usable: &[usize], best: usize) -> String {
+    let (label, score) = (&all[best].label, all[best].score());
+    let others = || usable.iter().map(|at| &all[*at]).filter(|s| !std::ptr::eq(*s, &all[best]));
+    let sum = "sum of cost and flows per target";
+    let equal: Vec<&str> =
+        others().filter(|s| s.score() == score).map(|s| s.label.as_str()).collect();
+    let Some(next) = others().min_by_key(|s| s.score()) else {
+        return format!("{label} has the only targets");
     };
-    (best, why)
+    if next.score() < score {
+        // Of many a sample is looked at.
+        return format!("{label} has the lowest {sum} of those that were looked at");
+    }
+    if !equal.is_empty() {
+        return format!("{label} has the lowest {sum}, and takes turns with {}", equal.join(", "));
+    }
+    format!(
+        "{label} has the lowest {sum}, {:.3}; next is {} with {:.3}{}",
+        score as f64 / 1e3,
+        next.label,
+        next.score() as f64 / 1e3,
+        if next.failed() { ", after a failure" } else { "" }
+    )
 }
 
-fn local_first(all: &[Standing], usable: &[usize]) -> (usize, String) {
+fn local_first(all: &[Standing], usable: &[usize], best: usize) -> String {
+    let why = || balanced(all, usable, best);
     match usable.iter().find(|at| all[**at].local) {
-        Some(here) if all[*here].failed() => {
-            let (best, why) = balanced(all, usable);
-            (best, format!("this site's own targets failed lately; of all, {why}"))
+        Some(here) if *here == best && !all[best].failed() => {
+            "this site has a target of its own, and it goes first".into()
         }
-        Some(here) => (*here, "this site has a target of its own, and it goes first".into()),
-        None => {
-            let (best, why) = balanced(all, usable);
-            (best, format!("this site has no target of its own; of the others, {why}"))
-        }
+        Some(_) => format!("this site's own targets failed lately; of all, {}", why()),
+        None => format!("this site has no target of its own; of the others, {}", why()),
     }
 }
 
-fn failover(all: &[Standing], usable: &[usize]) -> (usize, String) {
-    let key = |at: &usize| (all[*at].index, all[*at].failed(), all[*at].priority());
-    let least = usable.iter().map(key).min().unwrap_or_default();
-    let equal: Vec<usize> = usable.iter().copied().filter(|at| key(at) == least).collect();
-    let (address, priority) = (&all[equal[0]].address, least.2);
-    let several = usable.iter().any(|at| all[*at].index != least.0);
-    let first = if several {
-        format!("{address} is the first address with a target; ")
+fn failover(all: &[Standing], usable: &[usize], best: usize) -> String {
+    let key = |at: usize| (all[at].index, all[at].failed(), all[at].priority());
+    let (index, failed, priority) = key(best);
+    let equal: Vec<usize> = usable.iter().copied().filter(|at| key(*at) == key(best)).collect();
+    let first = if usable.iter().any(|at| all[*at].index != index) {
+        format!("{} is the first address with a target; ", all[best].address)
     } else {
         String::new()
     };
-    let passed = |at: &usize| all[*at].index == least.0 && all[*at].failed() && !least.1;
+    let passed = |at: &usize| all[*at].index == index && all[*at].failed() && !failed;
     let lately = if usable.iter().any(passed) { " of sites without a late failure" } else { "" };
-    match equal[..] {
-        [only] => {
-            let label = &all[only].label;
-            let lowest = format!("the targets of the lowest priority{lately}, {priority}");
-            (only, format!("{first}{label} has {lowest}"))
-        }
-        _ => {
-            let (best, why) = balanced(all, &equal);
-            (best, format!("{first}of the sites with targets of priority {priority}, {why}"))
-        }
-    }
-}
-
-fn weighted(all: &[Standing], usable: &[usize], shares: &[f64]) -> (usize, String) {
-    let mut best = usable[0];
-    for at in usable {
-        if shares[*at] > shares[best] {
-            best = *at;
-        }
+    if equal.len() > 1 {
+        let why = balanced(all, &equal, best);
+        return format!("{first}of the sites with targets of priority {priority}, {why}");
     }
     let label = &all[best].label;
-    let percent = shares[best] * 100.0;
-    (
-        best,
-        format!(
-            "sites take new flows in proportion to their weights; {label} gets most, {percent:.0} %"
-        ),
+    format!("{first}{label} has the targets of the lowest priority{lately}, {priority}")
+}
+
+fn weighted(all: &[Standing], best: usize, shares: &[f64]) -> String {
+    let (label, percent) = (&all[best].label, shares[best] * 100.0);
+    format!(
+        "sites take new flows in proportion to their weights; the next is for {label}, \
+         which gets {percent:.0} %"
     )
 }
 
@@ -215,18 +192,17 @@ mod tests {
 
     #[track_caller]
     fn is(strategy: Strategy, all: &[Standing], label: &str, why: &str) {
-        let verdict = judge(strategy, all);
-        let chosen = verdict.chosen.map(|at| &*all[at].label);
-        assert_eq!((chosen, &*verdict.why), (Some(label), why));
+        let verdict = judge(strategy, all, all.iter().position(|s| s.label == label));
+        assert_eq!(verdict.why, why);
     }
 
     #[test]
     fn nothing_and_one() {
-        let none = judge(Strategy::Balanced, &[]);
+        let none = judge(Strategy::Balanced, &[], None);
         assert_eq!((none.chosen, &*none.why), (None, "no site has a healthy target"));
         let mut closed = site("a", 1, 0);
         closed.usable = false;
-        let none = judge(Strategy::Weighted, &[closed.clone()]);
+        let none = judge(Strategy::Weighted, &[closed.clone()], None);
         assert_eq!(none.chosen, None);
         assert!(none.why.contains("can be reached now"));
         for strategy in
@@ -234,7 +210,7 @@ mod tests {
         {
             let all = [closed.clone(), site("b", 9, 9)];
             is(strategy, &all, "b", "b is the only site with a target");
-            assert_eq!(judge(strategy, &all).shares, [0.0, 1.0]);
+            assert_eq!(judge(strategy, &all, Some(1)).shares, [0.0, 1.0]);
         }
     }
 
@@ -253,7 +229,7 @@ mod tests {
         let all = [site("b", 1, 0), site("here", 0, 90)];
         let why = "this site has a target of its own, and it goes first";
         is(Strategy::LocalFirst, &all, "here", why);
-        let verdict = judge(Strategy::LocalFirst, &[site("b", 1, 0), site("c", 2, 0)]);
+        let verdict = judge(Strategy::LocalFirst, &[site("b", 1, 0), site("c", 2, 0)], Some(0));
         assert!(verdict.why.starts_with("this site has no target of its own; of the others, b"));
     }
 
@@ -264,8 +240,7 @@ mod tests {
         let mut second = with(site("c", 0, 0), 0, 1);
         second.index = 1;
         let all = [second, with(site("a", 1, 0), 5, 1), with(site("b", 2, 0), 5, 1)];
-        let verdict = judge(Strategy::Failover, &all);
-        assert_eq!(verdict.chosen, Some(1));
+        let verdict = judge(Strategy::Failover, &all, Some(1));
         let start =
             "db is the first address with a target; of the sites with targets of priority 5, a";
         assert!(verdict.why.starts_with(start), "{}", verdict.why);
@@ -283,10 +258,11 @@ mod tests {
         let all = [failed(with(site("a", 1, 0), 0, 3)), with(site("b", 7, 0), 5, 1)];
         let why = "b has the targets of the lowest priority of sites without a late failure, 5";
         is(Strategy::Failover, &all, "b", why);
-        assert_eq!(judge(Strategy::Weighted, &all).shares, [0.0, 1.0]);
+        assert_eq!(judge(Strategy::Weighted, &all, Some(0)).shares, [0.0, 1.0]);
         let all = all.map(failed);
-        assert_eq!(judge(Strategy::Weighted, &all).shares, [0.75, 0.25]);
-        assert_eq!(judge(Strategy::Failover, &all).chosen, Some(0));
+        assert_eq!(judge(Strategy::Weighted, &all, Some(0)).shares, [0.75, 0.25]);
+        let last = judge(Strategy::Failover, &all, Some(0)).why;
+        assert_eq!(last, "a has the targets of the lowest priority, 0");
     }
 
     #[test]
@@ -294,11 +270,10 @@ mod tests {
         let mut other = with(site("c", 1, 0), 0, 7);
         (other.index, other.address_weight) = (1, 9);
         let all = [with(site("a", 1, 0), 0, 3), with(site("b", 50, 0), 0, 1), other];
-        let verdict = judge(Strategy::Weighted, &all);
-        assert_eq!(verdict.chosen, Some(2));
+        let verdict = judge(Strategy::Weighted, &all, Some(2));
         for (share, expected) in verdict.shares.iter().zip([0.075, 0.025, 0.9]) {
             assert!((share - expected).abs() < 1e-9, "{:?}", verdict.shares);
         }
-        assert!(verdict.why.ends_with("c gets most, 90 %"), "{}", verdict.why);
+        assert!(verdict.why.ends_with("the next is for c, which gets 90 %"), "{}", verdict.why);
     }
 }
