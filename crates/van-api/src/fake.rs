@@ -12,19 +12,22 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use van_model::api::{
     CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowEnd, FlowQuery,
-    FlowRecord, LinkPut, LinkResource, LinkView, ListenerResource, ListenerView, LogRequest,
-    NetworkSite, PeerResource, PeerView, PingReply, PingRequest, Resource, ServiceResource,
-    ServiceView, Severity, TokenCreate, TokenCreated, TokenResource, Trace, TraceRequest,
+    FlowRecord, LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite,
+    PeerResource, PeerView, PingReply, PingRequest, Resource, ServiceResource, ServiceView,
+    Severity, TokenCreate, TokenCreated, TokenResource, Trace, TraceRequest,
 };
 use van_model::status::{
-    ConnectionStatus, ConnectorStatus, Direction, LinkState, LinkStatus, ListenerStatus,
-    PeerStatus, Quantiles, ServiceStatus, SiteRef, SiteStatus, TokenStatus, Warning,
+    LinkState, ListenerStatus, PeerStatus, Quantiles, ServiceStatus, SiteRef, SiteStatus,
+    TokenStatus, Warning,
 };
 use van_model::{Address, ApiError, Bind, Conditions, ErrorCode, Mode, Name, SiteId, Source};
 
 use crate::site::{Reply, SiteApi};
 
 mod network;
+mod resources;
+
+use resources::{connector, link};
 
 #[derive(Default)]
 struct State {
@@ -130,73 +133,6 @@ impl FakeSite {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
-}
-
-fn link(name: &str, put: LinkPut) -> LinkResource {
-    let (state, reason, conditions) = if put.token.contains("slow") {
-        (LinkState::Connecting, None, ready(false, "Connecting", "dialling"))
-    } else if put.token.contains("refused") {
-        let why = "the token was refused";
-        (LinkState::Failed, Some(why.to_owned()), ready(false, "Refused", why))
-    } else {
-        (LinkState::Connected, None, ready(true, "Connected", ""))
-    };
-    let up = state == LinkState::Connected;
-    let connection = ConnectionStatus {
-        index: 0,
-        local: "192.0.2.1:40000".into(),
-        remote: "192.0.2.2:8263".into(),
-        tls: "1.3".into(),
-        cipher: "TLS_AES_128_GCM_SHA256".into(),
-        key_exchange: "X25519MLKEM768".into(),
-        resumed: false,
-        since: fake_time(),
-        flows_open: 1,
-    };
-    Resource {
-        name: name.into(),
-        source: Source::Api,
-        file: None,
-        spec: LinkView { cost: put.cost, token_file: None, proxy: put.proxy },
-        status: LinkStatus {
-            state,
-            hint: reason.as_ref().map(|_| "ask for a new token".to_owned()),
-            reason,
-            peer: up.then(public),
-            direction: Direction::Outgoing,
-            cost: put.cost.map_or(1, u16::from),
-            peer_cost: up.then_some(1),
-            rtt_ms: up.then_some(0.312),
-            since: fake_time(),
-            remote: Some("192.0.2.2:8263".into()),
-            connections: if up { vec![connection] } else { Vec::new() },
-            reconnects: 0,
-            bytes_sent: 1024,
-            bytes_received: 2048,
-            flows_open: 1,
-            flows_total: 3,
-            certificate_expires: up.then(fake_time),
-            conditions,
-        },
-    }
-}
-
-fn connector(name: &str, spec: ConnectorView) -> ConnectorResource {
-    let healthy = spec.target.port() != Some(1);
-    let reason = (!healthy).then(|| "connection refused".to_owned());
-    let conditions = match &reason {
-        None => ready(true, "Healthy", ""),
-        Some(why) => ready(false, "Unhealthy", why),
-    };
-    let status = ConnectorStatus {
-        healthy,
-        reason,
-        advertised_to: if healthy { 9 } else { 0 },
-        flows_open: 0,
-        flows_total: 0,
-        conditions,
-    };
-    Resource { name: name.into(), source: Source::Api, file: None, spec, status }
 }
 
 impl SiteApi for FakeSite {
