@@ -80,11 +80,20 @@ impl Imports {
     }
 
     /// The addresses of services: those that they had, else free ones, the same on every site as far
-    /// as may be. Written once for all that are new.
-    fn addresses_of(&self, store: &Store, names: &BTreeSet<String>) -> BTreeMap<String, Ipv4Addr> {
+    /// as may be. Written once for all that are new. Where too many are remembered, those go that are
+    /// neither asked for nor `running`.
+    fn addresses_of(
+        &self,
+        store: &Store,
+        names: &BTreeSet<String>,
+        running: &BTreeSet<String>,
+    ) -> BTreeMap<String, Ipv4Addr> {
         let mut places = self.places.get();
+        let fresh = names.iter().filter(|name| !places.contains_key(*name)).count();
+        if places.len() + fresh > MAX_IMPORTS {
+            places.retain(|name, _| names.contains(name) || running.contains(name));
+        }
         let mut taken: BTreeSet<Ipv4Addr> = places.values().copied().collect();
-        let known = places.len();
         for name in names {
             if places.contains_key(name) || places.len() >= MAX_IMPORTS {
                 continue;
@@ -97,7 +106,7 @@ impl Imports {
                 places.insert(name.clone(), free);
             }
         }
-        if places.len() > known {
+        if fresh > 0 {
             let kept = self.places.change(store, |kept| kept.clone_from(&places));
             if let Err(error) = kept {
                 warn!(%error, "the addresses of imported services are not kept");
@@ -169,7 +178,8 @@ impl Site {
         let fresh: BTreeMap<Address, u16> =
             wanted.into_iter().filter(|(a, _)| !inner.running.contains_key(a)).collect();
         let names = fresh.keys().map(|address| address.name().to_owned()).collect();
-        let places = self.imports.addresses_of(&self.store, &names);
+        let running = inner.running.keys().map(|address| address.name().to_owned()).collect();
+        let places = self.imports.addresses_of(&self.store, &names, &running);
         for (address, port) in fresh {
             let Some(ip) = places.get(address.name()) else { continue };
             let place = SocketAddr::new(IpAddr::V4(*ip), port);
@@ -212,16 +222,29 @@ mod tests {
         let store = Store::in_memory();
         let imports = Imports::load(&store).unwrap();
         let names: BTreeSet<String> = (0..2000).map(|n| format!("service-{n}")).collect();
-        let places = imports.addresses_of(&store, &names);
+        let places = imports.addresses_of(&store, &names, &BTreeSet::new());
         assert_eq!(places.len(), 2000);
         assert_eq!(places.values().collect::<BTreeSet<_>>().len(), 2000, "one address twice");
         assert!(places.values().all(|address| address.octets()[..2] == NETWORK));
         let again = Imports::load(&store).unwrap();
-        assert_eq!(again.addresses_of(&store, &names), places);
+        assert_eq!(again.addresses_of(&store, &names, &BTreeSet::new()), places);
         let one = BTreeSet::from(["service-0".to_owned()]);
         let fresh = Imports::load(&Store::in_memory()).unwrap();
-        let alone = fresh.addresses_of(&Store::in_memory(), &one);
+        let alone = fresh.addresses_of(&Store::in_memory(), &one, &BTreeSet::new());
         assert_eq!(alone["service-0"], places["service-0"], "the same everywhere");
+    }
+
+    #[test]
+    fn names_that_nobody_uses_make_room() {
+        let store = Store::in_memory();
+        let imports = Imports::load(&store).unwrap();
+        let kept = BTreeSet::from(["kept".to_owned()]);
+        let place = imports.addresses_of(&store, &kept, &BTreeSet::new())["kept"];
+        let many = (0..MAX_IMPORTS - 1).map(|n| format!("once-{n}")).collect();
+        assert_eq!(imports.addresses_of(&store, &many, &kept).len(), MAX_IMPORTS - 1);
+        let late = BTreeSet::from(["late".to_owned()]);
+        assert_eq!(imports.addresses_of(&store, &late, &kept).len(), 1, "there is room again");
+        assert_eq!(imports.addresses_of(&store, &kept, &BTreeSet::new())["kept"], place);
     }
 
     #[test]

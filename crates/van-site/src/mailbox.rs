@@ -19,6 +19,8 @@ pub(crate) struct Letters {
     pub(crate) down: Vec<(Arc<Link>, String)>,
     /// Link-state messages in the order in which they came, each with its link.
     pub(crate) routes: Vec<(Arc<Link>, Vec<u8>)>,
+    /// The bytes of these messages.
+    pub(crate) route_bytes: usize,
     /// Refusals at the link port.
     pub(crate) refused: Vec<(SocketAddr, String)>,
 }
@@ -29,6 +31,9 @@ const MAX_REFUSED: usize = 64;
 /// Link-state messages kept between two looks; what is lost beyond is sent again, since nobody
 /// acknowledged it.
 const MAX_ROUTES: usize = 4096;
+
+/// The same in bytes: a few whole databases of neighbours that start together.
+const MAX_ROUTE_BYTES: usize = 32 << 20;
 
 /// Where the data plane leaves its notes.
 #[derive(Debug, Default)]
@@ -77,7 +82,10 @@ impl Observer for Mailbox {
 
     fn route(&self, link: &Arc<Link>, message: Vec<u8>) {
         self.leave(|letters| {
-            if letters.routes.len() < MAX_ROUTES {
+            if letters.routes.len() < MAX_ROUTES
+                && letters.route_bytes + message.len() <= MAX_ROUTE_BYTES
+            {
+                letters.route_bytes += message.len();
                 letters.routes.push((link.clone(), message));
             }
         });

@@ -239,7 +239,7 @@ impl Site {
     }
 
     fn take_letters(&self) {
-        let Letters { up, down, routes, refused } = self.mailbox.take();
+        let Letters { up, down, routes, refused, route_bytes: _ } = self.mailbox.take();
         for link in up {
             self.peers.seen(&link.peer.id, &link.peer.name);
             self.noted.notify_one();
