@@ -7,7 +7,7 @@
 //! its [`goals`].
 //!
 //! - client → ingress process → link → egress process → back-end, all on loopback; the WAN
-//!   workload puts a [`wire::Wire`] with delay and loss between both processes.
+//!   workload puts a [`van_testkit::Wire`] with delay and loss between both processes.
 //! - Invariant: nothing outlives the run. Each process has a group of its own, which is killed
 //!   when its [`process::Process`] is dropped; every wait looks at [`stop`].
 
@@ -32,6 +32,5 @@ pub mod stop;
 pub mod table;
 pub mod usage;
 pub mod wan;
-pub mod wire;
 pub mod workload;
 pub mod wrk;

@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use nix::sched::{CloneFlags, setns};
 use nix::unistd::Uid;
+use van_testkit::{Quality, Wire, tap};
 
 use crate::backend;
 use crate::host::{Host, Place};
@@ -16,7 +18,6 @@ use crate::peer::Peer;
 use crate::process::{self, Launch};
 use crate::program::Programs;
 use crate::running::Running;
-use crate::wire::{Quality, Wire};
 use crate::workload::{Bench, Figure};
 
 /// The peers of this workload: the same path without a proxy under both congestion controls.
@@ -30,8 +31,8 @@ const PREFIX: &str = "van-bench-";
 
 /// A line of the workload: metric, quality, streams.
 const LINES: [(Metric, Quality, u32); 2] = [
-    (Metric::WanLossy8, Quality { delay: Duration::from_millis(10), loss: 0.001 }, 8),
-    (Metric::WanLong1, Quality { delay: Duration::from_millis(50), loss: 0.0 }, 1),
+    (Metric::WanLossy8, Quality { delay: Duration::from_millis(10), loss: 1 }, 8),
+    (Metric::WanLong1, Quality { delay: Duration::from_millis(50), loss: 0 }, 1),
 ];
 
 /// Tells what is missing for this workload here, if anything.
@@ -106,7 +107,7 @@ impl Line {
         for name in &line.names {
             ip(programs, dir, &Host::loopback(), &format!("netns add {name}"))?;
         }
-        line.wire = Some(Wire::plug(&line.names[0], &line.names[1], "wan", quality)?);
+        line.wire = Some(plug(&line.names, "wan", quality)?);
         for host in [&line.place.ingress, &line.place.egress] {
             ip(programs, dir, host, "link set lo up")?;
             ip(programs, dir, host, &format!("addr add {}/24 dev wan", host.ip))?;
@@ -130,6 +131,24 @@ impl Drop for Line {
                 .status();
         }
     }
+}
+
+/// Joins two namespaces; the ends appear in them as the network device `device`.
+fn plug([a, b]: &[String; 2], device: &str, quality: Quality) -> Result<Wire> {
+    let end = |namespace: &str| {
+        let path = format!("/run/netns/{namespace}");
+        // A thread of its own, since a namespace is entered for good.
+        let made = std::thread::scope(|scope| {
+            let entered = scope.spawn(|| -> Result<_> {
+                let file = std::fs::File::open(&path)?;
+                setns(file, CloneFlags::CLONE_NEWNET)?;
+                Ok(tap(device))
+            });
+            entered.join().map_err(|_| anyhow!("making a TAP device failed"))?
+        });
+        made.with_context(|| format!("entering {path} failed"))
+    };
+    Ok(Wire::join(end(a)?, end(b)?, quality))
 }
 
 fn ip(programs: &Programs, dir: &Path, host: &Host, words: &str) -> Result<String> {

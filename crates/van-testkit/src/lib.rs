@@ -57,5 +57,5 @@ pub use talk::{Talk, TalkEnd};
 pub use tempfile::TempDir;
 pub use virtual_network::{Memory, RememberedSignatures, Seed, VirtualNetwork, Weather};
 pub use wait::{DEADLINE, temp_dir, wait_until};
-pub use wire::Quality;
+pub use wire::{Quality, Wire, tap};
 pub use witness::Witness;

@@ -34,7 +34,7 @@ pub struct Quality {
 
 /// What carries the frames; dropping it unplugs both ends.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub struct Wire {
     gone: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -43,7 +43,13 @@ impl Wire {
     /// Makes the devices of both ends and joins them.
     #[track_caller]
     pub(crate) fn plug(a: &Host, b: &Host, device: &str, quality: Quality) -> Self {
-        let [a, b] = [a, b].map(|host| Arc::new(host.within(|| tap(device))));
+        let [a, b] = [a, b].map(|host| host.within(|| tap(device)));
+        Self::join(a, b, quality)
+    }
+
+    /// Joins two devices, made with [`tap`] where each is to be.
+    pub fn join(a: SyncDevice, b: SyncDevice, quality: Quality) -> Self {
+        let [a, b] = [a, b].map(Arc::new);
         let gone = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for (seed, from, to) in [(1, &a, &b), (2, &b, &a)] {
@@ -67,8 +73,12 @@ impl Drop for Wire {
     }
 }
 
+/// Makes the end of a wire: a TAP device in the network namespace of this thread.
+///
+/// # Panics
+/// Where there is no `/dev/net/tun`, or no right to it.
 #[track_caller]
-fn tap(device: &str) -> SyncDevice {
+pub fn tap(device: &str) -> SyncDevice {
     let tap = DeviceBuilder::new().name(device).layer(Layer::L2).build_sync();
     let tap = tap.unwrap_or_else(|e| panic!("no TAP device: {e}; is there a /dev/net/tun?"));
     tap.set_nonblocking(true).expect("a device's file can be made so");
