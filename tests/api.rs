@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
+use std::time::Duration;
 
-use van_testkit::{Ran, TempDir, Vanctl, Vand, free_port, temp_dir, vanctl_binary};
+use van_testkit::{Ran, TempDir, Vanctl, Vand, free_port, temp_dir, vanctl_binary, wait_until};
 
 fn start(toml: &str) -> (TempDir, Vand) {
     let dir = temp_dir();
@@ -149,6 +152,24 @@ fn the_socket_can_be_reached_over_standard_input() {
     let answer = vand.vanctl().run_with("api-proxy", request).ok();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(answer.contains("\"name\":\"here\"") || answer.contains("\"name\": \"here\""));
+}
+
+#[test]
+fn the_socket_as_a_target_lends_nobody_the_daemons_rights() {
+    let (_dir, vand) = start("");
+    let port = free_port();
+    let socket = vand.socket();
+    vand.ctl(&format!("connector create api unix:{} --check none", socket.display())).ok();
+    vand.ctl(&format!("listener create api 127.0.0.1:{port}")).ok();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // The connection may be gone before the request is.
+    drop(client.write_all(b"GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n"));
+    let mut answer = Vec::new();
+    drop(client.read_to_end(&mut answer));
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+    let told = || vand.log().contains("it came from this daemon itself");
+    wait_until(Duration::from_secs(10), "the refusal was logged", told);
 }
 
 #[test]

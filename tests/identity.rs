@@ -157,6 +157,29 @@ fn a_revoked_peer_is_refused_until_a_newer_token_admits_it() {
 }
 
 #[test]
+fn a_site_that_only_dials_trusts_again_whom_it_revoked() {
+    let (sites, echo, port) = (Sites::start(""), Echo::start(), free_port());
+    let laptop = sites.other("laptop", "");
+    let token = sites.public.token("t", "");
+    laptop.ctl(&format!("link create {} --name up", token.display())).ok();
+    sites.public.ctl(&format!("expose 127.0.0.1:{} --address echo", echo.port())).ok();
+    laptop.ctl(&format!("listener create echo 127.0.0.1:{port}")).ok();
+    wait_until(DEADLINE, "the service was there", || echoes(port));
+    let issuer = items(&laptop, "peers")[0]["name"].as_str().unwrap().to_owned();
+    laptop.ctl(&format!("peer revoke {issuer}")).ok();
+    wait_until(Duration::from_secs(5), "the link was closed", || !echoes(port));
+    laptop.ctl("link delete up").ok();
+    let fresh = fs::read_to_string(sites.public.token("fresh", "")).unwrap();
+    let why = refused(&laptop, &fresh);
+    assert!(why.contains("peer trust"), "the way out is told: {why}");
+
+    laptop.ctl(&format!("peer trust {issuer}")).ok();
+    laptop.vanctl().run_with("link create - --name up", fresh.as_bytes()).ok();
+    wait_until(DEADLINE, "the service was there again", || echoes(port));
+    laptop.ctl("peer trust nobody").fails(4);
+}
+
+#[test]
 fn a_restart_keeps_what_was_made() {
     let (mut sites, echo, port) = (Sites::start(""), Echo::start(), free_port());
     let mut laptop = sites.other("laptop", "");

@@ -66,15 +66,21 @@ async fn serve(loaded: Loaded, store: Store, socket: PathBuf, environment: Envir
     let api = ApiSocket::bind(&socket, &group)
         .map_err(|e| Exit::failed("start", format!("the API socket {}: {e}", socket.display())))?;
     let stop_api = CancellationToken::new();
-    let server = Server::new(api, site.clone());
+    let server = Server::new(api, site.clone()).refusing_itself();
     tasks.spawn_to_end("api", server.run(stop_api.clone()));
     let mut signals = Signals::new().map_err(|e| Exit::failed("start", e))?;
     info!(site = %site.name(), id = %site.own_id(), socket = %socket.display(), "ready");
     systemd::ready(&status_line(&site));
     let mut changes = site.changes();
     let mut told = String::new();
+    let mut watchdog = systemd::watchdog_interval().map(tokio::time::interval);
     loop {
         tokio::select! {
+            () = beat(&mut watchdog) => {
+                // A site whose state can't be read any more is not alive.
+                let _readable = site.glance();
+                systemd::alive();
+            }
             _ = signals.hangup.recv() => reload(&site).await,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
@@ -97,6 +103,14 @@ async fn serve(loaded: Loaded, store: Store, socket: PathBuf, environment: Envir
     // What is being written is written; the timers that tasks wait for end with the runtime.
     let _ = tokio::time::timeout(STOP_PATIENCE, tasks.wait()).await;
     Ok(())
+}
+
+/// Waits until systemd wants to hear again that the daemon works; for ever if it doesn't ask.
+async fn beat(watchdog: &mut Option<tokio::time::Interval>) {
+    match watchdog {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
 }
 
 struct Signals {

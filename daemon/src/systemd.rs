@@ -1,5 +1,7 @@
 //! What systemd is told: ready, reloading, stopping, and one line of status.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 
 fn tell(states: &[NotifyState<'_>]) {
@@ -29,4 +31,15 @@ pub(crate) fn reloading() {
 /// The daemon stops.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping]);
+}
+
+/// How often systemd wants to hear that the daemon works: twice in the time after which it would
+/// end it. `None`: it doesn't ask.
+pub(crate) fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|patience| patience / 2)
+}
+
+/// The daemon works.
+pub(crate) fn alive() {
+    tell(&[NotifyState::Watchdog]);
 }

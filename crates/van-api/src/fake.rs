@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use van_model::api::{
     CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowEnd, FlowQuery,
     FlowRecord, LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite,
-    PeerResource, PeerView, PingReply, PingRequest, Resource, ServiceResource, ServiceView,
-    Severity, TokenCreate, TokenCreated, TokenResource, Trace, TraceRequest,
+    PeerPut, PeerResource, PeerView, PingReply, PingRequest, Resource, ServiceResource,
+    ServiceView, Severity, TokenCreate, TokenCreated, TokenResource, Trace, TraceRequest,
 };
 use van_model::status::{
     LinkState, ListenerStatus, PeerStatus, Quantiles, ServiceStatus, SiteRef, SiteStatus,
@@ -316,6 +316,11 @@ impl SiteApi for FakeSite {
                 conditions: ready(!revoked, "Connected", ""),
             },
         }]
+    }
+
+    fn put_peer(&self, peer: String, _put: PeerPut) -> Reply<'_, PeerResource> {
+        let found = self.peers().into_iter().find(|known| known.status.name == peer);
+        done(found.ok_or_else(|| missing("peer", &peer)))
     }
 
     fn delete_peer(&self, peer: String) -> Reply<'_, ()> {

@@ -8,7 +8,8 @@ use hyper::{Request, StatusCode};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use van_model::api::{
-    ConnectorView, LinkPut, List, ListenerView, PeerResource, Put, Resource, TokenCreate, TokenView,
+    ConnectorView, LinkPut, List, ListenerView, PeerPut, PeerResource, Put, Resource, TokenCreate,
+    TokenView,
 };
 use van_model::{ApiError, ErrorCode, Name, SiteId};
 
@@ -167,7 +168,11 @@ async fn put(
             let create = TokenCreate { name: Some(name), spec };
             Ok(answer::document(StatusCode::CREATED, &site.create_token(create).await?))
         }
-        Kind::Peer | Kind::Service => Err(not_found(kind, name.as_str())),
+        Kind::Peer => {
+            let Put::<PeerPut> { spec } = read_json(body).await?;
+            Ok(answer::document(ok, &site.put_peer(name.to_string(), spec).await?))
+        }
+        Kind::Service => Err(not_found(kind, name.as_str())),
     }
 }
 

@@ -154,8 +154,9 @@ impl Route {
     fn named(method: &Method, kind: Kind, name: String) -> Result<Self, NoRoute> {
         let allow = match kind {
             Kind::Service => "GET",
-            Kind::Peer => "GET, DELETE",
-            Kind::Link | Kind::Listener | Kind::Connector | Kind::Token => "GET, PUT, DELETE",
+            Kind::Peer | Kind::Link | Kind::Listener | Kind::Connector | Kind::Token => {
+                "GET, PUT, DELETE"
+            }
         };
         match *method {
             Method::GET => Ok(Self::One(kind, name)),
@@ -271,7 +272,7 @@ mod tests {
             (Method::POST, "/v1/network", "GET"),
             (Method::DELETE, "/v1/tokens", "GET, POST"),
             (Method::PUT, "/v1/services/x", "GET"),
-            (Method::PUT, "/v1/peers/x", "GET, DELETE"),
+            (Method::PATCH, "/v1/peers/x", "GET, PUT, DELETE"),
             (Method::PATCH, "/v1/links/x", "GET, PUT, DELETE"),
             (Method::HEAD, "/v1/links", "GET"),
         ] {

@@ -54,6 +54,8 @@ pub struct Server {
     connections: JoinSet<()>,
     spare: Vec<File>,
     accept_logged: Option<Instant>,
+    /// The process whose connections are refused.
+    refused: Option<i32>,
 }
 
 impl Server {
@@ -67,9 +69,17 @@ impl Server {
             connections: JoinSet::new(),
             spare: Vec::with_capacity(SPARE_FILES),
             accept_logged: None,
+            refused: None,
         };
         server.refill();
         server
+    }
+
+    /// Refuses connections that this very process makes.
+    #[must_use]
+    pub fn refusing_itself(mut self) -> Self {
+        self.refused = i32::try_from(std::process::id()).ok();
+        self
     }
 
     /// Serves until `stop` is cancelled, then lets open requests end for at most 2 s.
@@ -102,6 +112,11 @@ impl Server {
             tracing::warn!("dropped an API connection: the kernel doesn't tell who it is");
             return;
         };
+        if self.refused.is_some() && peer.pid() == self.refused {
+            // A connector with this socket as its target would lend the daemon's rights to clients.
+            tracing::warn!("refused an API connection: it came from this daemon itself");
+            return;
+        }
         let operator = peer.uid() == 0 || peer.uid() == self.policy.own_uid;
         let limit = if operator { CONNECTIONS_MAX } else { CONNECTIONS_MAX - CONNECTIONS_RESERVED };
         if self.connections.len() >= limit {

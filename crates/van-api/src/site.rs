@@ -5,9 +5,9 @@ use std::pin::Pin;
 use tokio::sync::watch;
 use van_model::api::{
     CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowQuery, FlowRecord,
-    LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite, PeerResource,
-    PingReply, PingRequest, ServiceResource, TokenCreate, TokenCreated, TokenResource, Trace,
-    TraceRequest,
+    LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite, PeerPut,
+    PeerResource, PingReply, PingRequest, ServiceResource, TokenCreate, TokenCreated,
+    TokenResource, Trace, TraceRequest,
 };
 use van_model::status::SiteStatus;
 use van_model::{ApiError, Name};
@@ -56,6 +56,8 @@ pub trait SiteApi: Send + Sync + 'static {
 
     /// Every site that this one trusts directly; each is named by its id.
     fn peers(&self) -> Vec<PeerResource>;
+    /// Trusts a peer again, or revokes it; it is named as in [`SiteApi::delete_peer`].
+    fn put_peer(&self, peer: String, put: PeerPut) -> Reply<'_, PeerResource>;
     /// Revokes a peer, named by its id, a prefix of it of at least 6 characters, or its name.
     fn delete_peer(&self, peer: String) -> Reply<'_, ()>;
 

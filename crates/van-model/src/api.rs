@@ -196,6 +196,14 @@ pub struct TokenCreated {
     pub uses: u32,
 }
 
+/// Spec of `PUT /v1/peers/NAME`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerPut {
+    /// `false` revokes the peer; `true` ends a revocation by this site.
+    pub trusted: bool,
+}
+
 /// A peer as wanted: its name and id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerView {

@@ -462,8 +462,8 @@ impl Failure {
             }
             Self::Revoked => {
                 let message = "this site has revoked the peer; no token of the peer brings it back";
-                let hint = "delete the link with 'vanctl link delete', or let the other site \
-                            redeem a token that is made here"
+                let hint = "delete the link with 'vanctl link delete', or end the revocation \
+                            with 'vanctl peer trust'"
                     .to_owned();
                 ("Revoked", message.into(), Some(hint), Some(REFUSED_WAIT))
             }

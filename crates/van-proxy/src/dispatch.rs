@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 use tracing::debug;
 use van_model::api::FlowEnd;
 use van_model::{Address, AddressChoice, SiteId, Strategy};
@@ -19,6 +18,7 @@ use crate::local;
 use crate::penalty::Penalties;
 use crate::plan::{Look, Plan};
 use crate::services::{Candidate, ServiceTable, Via};
+use crate::watch::{Watch, Watchers};
 
 /// How often a flow may go back to a site whose session was lost before anything was sent.
 const MAX_LOST: usize = 4;
@@ -30,7 +30,7 @@ const LOST: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Dispatcher {
     table: ArcSwap<ServiceTable>,
-    changes: watch::Sender<u64>,
+    watchers: Arc<Watchers>,
     connectors: Arc<Connectors>,
     /// The workers, under a cancellation that ends the flows which stay at this site.
     local: Vec<Tasks>,
@@ -48,7 +48,7 @@ impl Dispatcher {
     pub fn new(connectors: Arc<Connectors>, workers: &Workers, max_flows: u32) -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::default(),
-            changes: watch::Sender::new(0),
+            watchers: Arc::default(),
             connectors,
             local: (0..workers.count()).map(|index| workers.get(index).child()).collect(),
             penalties: Penalties::default(),
@@ -60,10 +60,12 @@ impl Dispatcher {
         })
     }
 
-    /// Replaces what is known of services; listeners open and close accordingly.
+    /// Replaces what is known of services; listeners of those that changed open and close
+    /// accordingly. A service that is the same in both tables counts as unchanged.
     pub fn publish(&self, table: ServiceTable) {
-        self.table.store(Arc::new(table));
-        self.changes.send_modify(|version| *version += 1);
+        let table = Arc::new(table);
+        let old = self.table.swap(table.clone());
+        self.watchers.wake(old.differing(&table));
     }
 
     /// What is known of services.
@@ -71,9 +73,9 @@ impl Dispatcher {
         self.table.load_full()
     }
 
-    /// Tells of each [`Dispatcher::publish`].
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    /// Tells of each [`Dispatcher::publish`] that changes one of these.
+    pub(crate) fn watch(&self, addresses: Vec<Address>) -> Watch {
+        self.watchers.watch(addresses)
     }
 
     /// Flows of this site's listeners that are open now.
@@ -242,10 +244,17 @@ impl Route {
         self.dispatcher.dispatch(&self.plan, flow);
     }
 
-    /// Whether there is a target for any of its addresses.
+    /// The addresses that it leads to.
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        self.plan.choices.iter().map(|choice| choice.address.clone()).collect()
+    }
+
+    /// Whether the table has a target for any of its addresses; it changes only with the table, so
+    /// that [`Dispatcher::watch`] tells of each change.
     pub(crate) fn has_target(&self) -> bool {
         let table = self.dispatcher.table();
-        self.plan.choices.iter().any(|choice| table.targets(&choice.address) > 0)
+        let services = self.plan.services(&table);
+        services.into_iter().flatten().any(|s| s.candidates.iter().any(|c| c.targets > 0))
     }
 }
 

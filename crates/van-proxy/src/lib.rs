@@ -26,6 +26,7 @@ mod resolve;
 mod services;
 mod stream;
 mod unix_place;
+mod watch;
 mod wish;
 
 pub use connectors::{ConnectorState, Connectors, Offer};

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 use van_model::ListenerSpec;
@@ -18,6 +17,7 @@ use crate::dispatch::{Dispatcher, Route};
 use crate::gate::{Door, Gate};
 use crate::listener_error::ListenerError;
 use crate::plan::Plan;
+use crate::watch::Watch;
 
 /// Clients accepted before other tasks of the worker get their turn.
 const BATCH: usize = 64;
@@ -156,19 +156,16 @@ impl fmt::Debug for Listener {
 impl Shared {
     /// Opens and closes the place as targets come and go.
     async fn run(&self, mut held: Held) {
-        let mut changes = self.dispatcher.changes();
+        let changes = self.dispatcher.watch(self.route.addresses());
         loop {
-            changes.borrow_and_update();
             if !self.has_target() {
-                if changes.changed().await.is_err() {
-                    return;
-                }
+                changes.changed().await;
                 continue;
             }
             let problem = match held.gate.open() {
                 Ok(door) => {
                     self.show(true, None);
-                    self.serve(door, &mut changes).await
+                    self.serve(door, &changes).await
                 }
                 Err(error) => Some(error),
             };
@@ -182,13 +179,11 @@ impl Shared {
     }
 
     /// Accepts until no target is left, or the place fails.
-    async fn serve(&self, door: Door, changes: &mut watch::Receiver<u64>) -> Option<io::Error> {
+    async fn serve(&self, door: Door, changes: &Watch) -> Option<io::Error> {
         info!(listener = %self.spec.name, bind = self.bound, "accepting clients");
         let no_target = async {
             while self.has_target() {
-                if changes.changed().await.is_err() {
-                    return;
-                }
+                changes.changed().await;
             }
         };
         tokio::select! {

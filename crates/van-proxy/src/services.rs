@@ -79,6 +79,16 @@ impl ServiceTable {
         })
     }
 
+    /// The addresses of services that are in one table only, or not the same in both.
+    pub(crate) fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Address> {
+        let same = |one: &Arc<Service>, table: &Self, address: &Address| {
+            table.get(address).is_some_and(|service| Arc::ptr_eq(one, service))
+        };
+        let gone = self.iter().filter(|(address, _)| other.get(address).is_none());
+        let fresh = other.iter().filter(move |(address, service)| !same(service, self, address));
+        gone.chain(fresh).map(|(address, _)| address)
+    }
+
     /// All services in the order of their addresses.
     pub fn iter(&self) -> impl Iterator<Item = (&Address, &Arc<Service>)> {
         self.0.iter()

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use van_api::{Reply, SiteApi};
 use van_model::api::{
     CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowQuery, FlowRecord,
-    LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite, PeerResource,
-    PingReply, PingRequest, ServiceResource, Severity, Source, TokenCreate, TokenCreated,
-    TokenResource, Trace, TraceRequest,
+    LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite, PeerPut,
+    PeerResource, PingReply, PingRequest, ServiceResource, Severity, Source, TokenCreate,
+    TokenCreated, TokenResource, Trace, TraceRequest,
 };
 use van_model::status::SiteStatus;
 use van_model::{
@@ -208,16 +208,23 @@ impl SiteApi for Site {
         self.peer_resources()
     }
 
+    fn put_peer(&self, peer: String, put: PeerPut) -> Reply<'_, PeerResource> {
+        Box::pin(async move {
+            let id = self.wanted_peer(&peer)?;
+            if put.trusted {
+                self.trust_again(id).map_err(state)?;
+            } else {
+                self.end_trust(id)?;
+            }
+            let all = self.peer_resources();
+            all.into_iter().find(|p| p.spec.id == id).ok_or_else(|| not_found("peer", &peer))
+        })
+    }
+
     fn delete_peer(&self, peer: String) -> Reply<'_, ()> {
         Box::pin(async move {
-            let id = self.find_peer(&peer).ok_or_else(|| {
-                not_found("peer", &peer).hint("'vanctl peer list' shows the sites that are trusted")
-            })?;
-            let name = self.revoke(id).map_err(state)?;
-            self.links.close_peer(&id, GoAwayReason::Revoked, REVOKE_GRACE);
-            let text = format!("site {name} ({}) was revoked", id.short());
-            self.event(Severity::Warning, "PeerRevoked", format!("site/{id}"), text);
-            Ok(())
+            let id = self.wanted_peer(&peer)?;
+            self.end_trust(id)
         })
     }
 
@@ -418,6 +425,21 @@ fn found<S, T>(
     items: Vec<van_model::Resource<S, T>>,
 ) -> Result<van_model::Resource<S, T>, ApiError> {
     items.into_iter().find(|item| item.name == name).ok_or_else(|| not_found(kind, name))
+}
+
+impl Site {
+    fn wanted_peer(&self, peer: &str) -> Result<van_model::SiteId, ApiError> {
+        let hint = "'vanctl peer list' shows the sites that are trusted";
+        self.find_peer(peer).ok_or_else(|| not_found("peer", peer).hint(hint))
+    }
+
+    fn end_trust(&self, id: van_model::SiteId) -> Result<(), ApiError> {
+        let name = self.revoke(id).map_err(state)?;
+        self.links.close_peer(&id, GoAwayReason::Revoked, REVOKE_GRACE);
+        let text = format!("site {name} ({}) was revoked", id.short());
+        self.event(Severity::Warning, "PeerRevoked", format!("site/{id}"), text);
+        Ok(())
+    }
 }
 
 fn not_found(kind: &str, name: &str) -> ApiError {

@@ -28,6 +28,9 @@ const NETWORK: [u8; 2] = [127, 77];
 /// addresses, so that a free one is found soon.
 const MAX_IMPORTS: usize = 10_000;
 
+/// Imports that are begun in one turn of the site; each takes some system calls.
+const MAX_AT_ONCE: usize = 200;
+
 /// Time for which a service that nobody offers keeps its place.
 const KEPT: Duration = Duration::from_secs(600);
 
@@ -40,8 +43,9 @@ pub(crate) struct Imports {
 #[derive(Default)]
 struct Inner {
     running: BTreeMap<Address, Import>,
-    /// The version of the routes and the globs that were last looked at.
-    seen: Option<(u64, Vec<String>)>,
+    /// The globs that were last looked at, and the version of the routes, once all that follows
+    /// from both is done.
+    seen: Option<(Option<u64>, Vec<String>)>,
 }
 
 struct Import {
@@ -123,16 +127,22 @@ fn at(number: u16) -> Ipv4Addr {
     Ipv4Addr::new(NETWORK[0], NETWORK[1], high, low)
 }
 
-/// The port under which a service appears: its name's, an explicit one, else the lowest of its
-/// targets.
-fn port(address: &Address, service: &ServiceOffers) -> Option<u16> {
+/// The port under which a service appears: its name's, an explicit one, the one that it has `now`
+/// while a target is there, else the lowest of its targets.
+fn port(address: &Address, service: &ServiceOffers, now: Option<u16>) -> Option<u16> {
     let offers = || service.offers.values();
     let explicit = address.port().or_else(|| offers().filter_map(|o| o.service_port).min());
-    explicit.or_else(|| offers().filter_map(|o| o.target_port).min())
+    let targets = || offers().filter_map(|o| o.target_port);
+    explicit.or_else(|| now.filter(|now| targets().any(|port| port == *now))).or(targets().min())
 }
 
-/// What is to be imported: what others offer and a glob fits, and the port of each.
-fn wanted(routes: &Routes, globs: &[String]) -> BTreeMap<Address, u16> {
+/// What is to be imported: what others offer and a glob fits, and the port of each. `now` tells the
+/// port of what is here already.
+fn wanted(
+    routes: &Routes,
+    globs: &[String],
+    now: impl Fn(&Address) -> Option<u16>,
+) -> BTreeMap<Address, u16> {
     let globs: Vec<WildMatch> = globs.iter().map(|glob| WildMatch::new(glob)).collect();
     let fits = |address: &Address| {
         globs.iter().any(|g| g.matches(address.as_str()) || g.matches(address.name()))
@@ -145,7 +155,7 @@ fn wanted(routes: &Routes, globs: &[String]) -> BTreeMap<Address, u16> {
             }) && service.conflict.is_none()
                 && fits(address)
         });
-    let with_port = offered.filter_map(|(a, service)| Some((a.clone(), port(a, service)?)));
+    let with_port = offered.filter_map(|(a, service)| Some((a.clone(), port(a, service, now(a))?)));
     with_port.take(MAX_IMPORTS).collect()
 }
 
@@ -157,14 +167,14 @@ impl Site {
     pub(crate) fn sync_imports(&self) {
         let routes = self.map.routes();
         let globs = self.loaded.lock().config.services.import.clone();
-        let seen = (routes.version, globs);
+        let seen = (Some(routes.version), globs);
         let mut inner = self.imports.inner.lock();
         if inner.seen.as_ref() == Some(&seen) || self.tasks.is_cancelled() {
             return;
         }
-        let wanted = wanted(&routes, &seen.1);
+        let now = |address: &Address| inner.running.get(address).map(|i| i.place.port());
+        let wanted = wanted(&routes, &seen.1, now);
         let same_globs = inner.seen.as_ref().is_some_and(|(_, globs)| *globs == seen.1);
-        inner.seen = Some(seen);
         inner.running.retain(|address, import| match wanted.get(address) {
             Some(port) => {
                 import.gone = None;
@@ -175,8 +185,15 @@ impl Site {
                 same_globs && import.listener.is_ok() && gone.elapsed() < KEPT
             }
         });
-        let fresh: BTreeMap<Address, u16> =
+        let mut fresh: BTreeMap<Address, u16> =
             wanted.into_iter().filter(|(a, _)| !inner.running.contains_key(a)).collect();
+        // More than that come in the next turns, so that the site goes on with its other work.
+        let rest = fresh.keys().nth(MAX_AT_ONCE).cloned().map(|first| fresh.split_off(&first));
+        let all_done = rest.is_none();
+        inner.seen = Some((seen.0.filter(|_| all_done), seen.1));
+        if !all_done {
+            self.mailbox.ring();
+        }
         let names = fresh.keys().map(|address| address.name().to_owned()).collect();
         let running = inner.running.keys().map(|address| address.name().to_owned()).collect();
         let places = self.imports.addresses_of(&self.store, &names, &running);
@@ -245,6 +262,36 @@ mod tests {
         let late = BTreeSet::from(["late".to_owned()]);
         assert_eq!(imports.addresses_of(&store, &late, &kept).len(), 1, "there is room again");
         assert_eq!(imports.addresses_of(&store, &kept, &BTreeSet::new())["kept"], place);
+    }
+
+    #[test]
+    fn a_service_stays_at_its_port_while_a_target_has_it() {
+        let address: Address = "shop".parse().unwrap();
+        let service = |offers: &[(u8, Option<u16>, u16)]| ServiceOffers {
+            offers: offers
+                .iter()
+                .map(|(site, service_port, target_port)| {
+                    let site = van_model::SiteId::from_bytes([*site; 20]);
+                    let offer = van_routing::RouterOffer {
+                        protocol: Protocol::Tcp,
+                        service_port: *service_port,
+                        target_port: Some(*target_port),
+                        targets: 1,
+                        groups: Vec::new(),
+                    };
+                    (van_routing::RouterId { site, replica: 0 }, offer)
+                })
+                .collect(),
+            conflict: None,
+        };
+        let lower_came = service(&[(1, None, 8080), (2, None, 80)]);
+        assert_eq!(port(&address, &lower_came, None), Some(80));
+        assert_eq!(port(&address, &lower_came, Some(8080)), Some(8080), "its clients stay");
+        assert_eq!(port(&address, &service(&[(2, None, 80)]), Some(8080)), Some(80));
+        let explicit = service(&[(1, None, 8080), (2, Some(9000), 80)]);
+        assert_eq!(port(&address, &explicit, Some(8080)), Some(9000));
+        let named: Address = "shop:7000".parse().unwrap();
+        assert_eq!(port(&named, &explicit, Some(8080)), Some(7000));
     }
 
     #[test]

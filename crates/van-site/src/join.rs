@@ -67,8 +67,7 @@ impl Site {
             format!("site {} ({}) redeemed token {token}", request.name, joiner.id.short()),
         );
         if revoked {
-            let text = format!("site {} ({}) is trusted again", request.name, joiner.id.short());
-            self.event(Severity::Warning, "PeerTrustedAgain", format!("site/{}", joiner.id), text);
+            self.told_of_trust(&request.name, joiner.id);
         }
         self.mailbox.ring();
         let voucher = Voucher::issue(&self.own.authority, joiner.id);
@@ -88,6 +87,28 @@ impl Site {
             })?;
             Ok(name.unwrap_or_default())
         })
+    }
+
+    /// Ends this site's own revocation of a peer, whose authority is still pinned.
+    pub(crate) fn trust_again(&self, peer: SiteId) -> Result<(), StoreError> {
+        blocking(|| {
+            let _trust = self.trust.lock();
+            let name = self.peers.change(&self.store, |pins| {
+                let pin = pins.get_mut(&peer).filter(|pin| pin.revoked)?;
+                pin.set_revoked(false);
+                Some(pin.name.clone())
+            })?;
+            if let Some(name) = name {
+                self.told_of_trust(&name, peer);
+                self.mailbox.ring();
+            }
+            Ok(())
+        })
+    }
+
+    fn told_of_trust(&self, name: &str, peer: SiteId) {
+        let text = format!("site {name} ({}) is trusted again", peer.short());
+        self.event(Severity::Warning, "PeerTrustedAgain", format!("site/{peer}"), text);
     }
 
     /// The peer that a user means: by id, a prefix of it, or name.
@@ -136,7 +157,7 @@ impl Pin for Site {
             })
             .map_err(|e| e.to_string())?;
         if !kept {
-            return Err("this site has revoked the issuer".into());
+            return Err("this site has revoked the issuer; 'vanctl peer trust' ends that".into());
         }
         self.event(
             Severity::Info,

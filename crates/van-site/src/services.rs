@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use van_model::{Address, SiteId};
 use van_net::{Link, Meter};
 use van_proxy::{Candidate, Offer, Service, ServiceTable, TargetGroup, Via};
-use van_routing::{RouterId, RouterOffer, Routes};
+use van_routing::{RouterId, RouterOffer, Routes, ServiceOffers};
 
 use crate::site::Site;
 
@@ -22,6 +22,54 @@ struct Inner {
     services: BTreeMap<Address, Arc<Meter>>,
     candidates: BTreeMap<(Address, SiteId), Arc<Meter>>,
     published: Option<(u64, BTreeMap<Address, Offer>)>,
+    ways: BTreeMap<RouterId, Way>,
+    built: BTreeMap<Address, Built>,
+}
+
+/// How a router is reached at the moment.
+#[derive(Clone, PartialEq, Eq)]
+struct Way {
+    cost: u32,
+    /// Its links that take flows, where it is a neighbour on a path of least cost; none: through
+    /// other sites.
+    direct: Vec<ByIdentity>,
+}
+
+/// A link that is equal to itself alone.
+#[derive(Clone)]
+struct ByIdentity(Arc<Link>);
+
+impl PartialEq for ByIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ByIdentity {}
+
+/// A service of the published table, and what it was made of.
+struct Built {
+    elsewhere: Option<Arc<ServiceOffers>>,
+    here: Option<Offer>,
+    service: Arc<Service>,
+}
+
+impl Built {
+    /// Whether the same would be made now; `moved` are the routers that are reached in another way.
+    fn holds(
+        &self,
+        elsewhere: Option<&Arc<ServiceOffers>>,
+        here: Option<&Offer>,
+        moved: &BTreeSet<RouterId>,
+    ) -> bool {
+        let same = match (&self.elsewhere, elsewhere) {
+            (None, None) => true,
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            _ => false,
+        };
+        let stays = |offers: &Arc<ServiceOffers>| offers.offers.keys().all(|r| !moved.contains(r));
+        same && self.here.as_ref() == here && (moved.is_empty() || elsewhere.is_none_or(stays))
+    }
 }
 
 /// A service as this site sees it.
@@ -74,6 +122,30 @@ fn groups(offer: &RouterOffer) -> Vec<TargetGroup> {
         targets: g.targets,
     };
     offer.groups.iter().map(group).collect()
+}
+
+/// How each router that can be reached is reached.
+fn ways(routes: &Routes, links: &[Arc<Link>]) -> BTreeMap<RouterId, Way> {
+    let way = |(router, node): (&RouterId, &van_routing::Node)| {
+        let path = node.path.as_ref()?;
+        let fit = |link: &&Arc<Link>| {
+            link.peer.id == router.site && link.peer.replica == router.replica && link.takes_flows()
+        };
+        let direct = if path.next.contains(router) {
+            links.iter().filter(fit).cloned().map(ByIdentity).collect()
+        } else {
+            Vec::new()
+        };
+        Some((*router, Way { cost: path.cost, direct }))
+    };
+    routes.routers.iter().filter_map(way).collect()
+}
+
+/// The routers that are reached in another way than before, or by none in one of the two.
+fn moved(old: &BTreeMap<RouterId, Way>, new: &BTreeMap<RouterId, Way>) -> BTreeSet<RouterId> {
+    let gone = old.keys().filter(|router| !new.contains_key(router));
+    let other = new.iter().filter(|(router, way)| old.get(router) != Some(*way));
+    gone.chain(other.map(|(router, _)| router)).copied().collect()
 }
 
 impl Services {
@@ -159,40 +231,20 @@ impl Site {
         if !links_changed && inner.published.as_ref().is_some_and(same) {
             return;
         }
-        let mut candidates: BTreeMap<Address, Vec<Candidate>> = BTreeMap::new();
-        for (address, offer) in local.iter().filter(|(_, offer)| offer.targets > 0) {
-            let meter = inner.candidates.entry((address.clone(), own)).or_default().clone();
-            candidates.entry(address.clone()).or_default().push(Candidate {
-                site: own,
-                via: Via::Local,
-                targets: offer.targets,
-                groups: offer.groups.clone(),
-                cost: 0,
-                meter,
-            });
+        let ways = ways(routes, links);
+        let moved = moved(&inner.ways, &ways);
+        let addresses: BTreeSet<&Address> = routes.services.keys().chain(local.keys()).collect();
+        let mut built = BTreeMap::new();
+        for address in addresses {
+            let elsewhere = routes.services.get(address);
+            let here = local.get(address);
+            let kept = inner.built.remove(address).filter(|b| b.holds(elsewhere, here, &moved));
+            let fresh = kept.or_else(|| self.build(&mut inner, address, elsewhere, here, &ways));
+            built.extend(fresh.map(|built| (address.clone(), built)));
         }
-        for (address, service) in &routes.services {
-            let others = service.offers.iter().filter(|(r, o)| r.site != own && o.targets > 0);
-            for (router, offer) in others {
-                let Some((via, cost)) = self.way(routes, links, *router) else { continue };
-                let key = (address.clone(), router.site);
-                let meter = inner.candidates.entry(key).or_default().clone();
-                candidates.entry(address.clone()).or_default().push(Candidate {
-                    site: router.site,
-                    via,
-                    targets: offer.targets,
-                    groups: groups(offer),
-                    cost,
-                    meter,
-                });
-            }
-        }
-        let mut table = Vec::new();
-        for (address, candidates) in candidates {
-            let meter = inner.services.entry(address.clone()).or_default().clone();
-            table.push((address, Arc::new(Service::new(candidates, meter))));
-        }
-        self.dispatcher.publish(table.into_iter().collect::<ServiceTable>());
+        let table = built.iter().map(|(address, built)| (address.clone(), built.service.clone()));
+        self.dispatcher.publish(table.collect::<ServiceTable>());
+        (inner.ways, inner.built) = (ways, built);
         let used = self.used_addresses();
         let offered = |address: &Address, site: &SiteId| {
             if *site == own {
@@ -210,21 +262,52 @@ impl Site {
         inner.published = Some((routes.version, local));
     }
 
-    /// The way to a router and its cost: a link where it is a neighbour on a path of least cost,
-    /// else an end-to-end session.
-    fn way(&self, routes: &Routes, links: &[Arc<Link>], router: RouterId) -> Option<(Via, u32)> {
-        let path = routes.routers.get(&router)?.path.as_ref()?;
-        if path.next.contains(&router) {
-            let fit = |l: &&Arc<Link>| {
-                l.peer.id == router.site && l.peer.replica == router.replica && l.takes_flows()
-            };
-            let direct: Vec<_> = links.iter().filter(fit).cloned().collect();
-            if !direct.is_empty() {
-                return Some((Via::Links(direct), path.cost));
-            }
+    /// A service as the data plane wants it; `None` where no target of it can be reached.
+    fn build(
+        &self,
+        inner: &mut Inner,
+        address: &Address,
+        elsewhere: Option<&Arc<ServiceOffers>>,
+        here: Option<&Offer>,
+        ways: &BTreeMap<RouterId, Way>,
+    ) -> Option<Built> {
+        let own = self.own_id();
+        let mut candidates = Vec::new();
+        if let Some(offer) = here.filter(|offer| offer.targets > 0) {
+            candidates.push(Candidate {
+                site: own,
+                via: Via::Local,
+                targets: offer.targets,
+                groups: offer.groups.clone(),
+                cost: 0,
+                meter: inner.candidates.entry((address.clone(), own)).or_default().clone(),
+            });
         }
-        let remote = self.links.remote((router.site, router.replica));
-        Some((Via::Remote(remote), path.cost))
+        let others = elsewhere.into_iter().flat_map(|service| &service.offers);
+        for (router, offer) in others.filter(|(r, o)| r.site != own && o.targets > 0) {
+            let Some(way) = ways.get(router) else { continue };
+            candidates.push(Candidate {
+                site: router.site,
+                via: self.way_to(*router, way),
+                targets: offer.targets,
+                groups: groups(offer),
+                cost: way.cost,
+                meter: inner.candidates.entry((address.clone(), router.site)).or_default().clone(),
+            });
+        }
+        if candidates.is_empty() {
+            return None;
+        }
+        let meter = inner.services.entry(address.clone()).or_default().clone();
+        let service = Arc::new(Service::new(candidates, meter));
+        Some(Built { elsewhere: elsewhere.cloned(), here: here.cloned(), service })
+    }
+
+    fn way_to(&self, router: RouterId, way: &Way) -> Via {
+        if way.direct.is_empty() {
+            return Via::Remote(self.links.remote((router.site, router.replica)));
+        }
+        Via::Links(way.direct.iter().map(|link| link.0.clone()).collect())
     }
 
     fn used_addresses(&self) -> BTreeSet<Address> {

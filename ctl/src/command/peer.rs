@@ -1,9 +1,10 @@
 //! `vanctl peer`.
 
 use clap::Subcommand;
-use van_model::api::PeerResource;
+use van_model::api::{PeerPut, PeerResource};
 
 use crate::cli::Session;
+use crate::client::Mode;
 use crate::error::Outcome;
 use crate::output::{Output, moment};
 use crate::table::Table;
@@ -20,6 +21,12 @@ pub(crate) enum Command {
         /// The site's name, its id, or at least 6 characters of the id
         site: String,
     },
+    /// End this site's own revocation of another
+    #[command(after_help = "Example:\n  vanctl peer trust laptop")]
+    Trust {
+        /// The site's name, its id, or at least 6 characters of the id
+        site: String,
+    },
 }
 
 impl Command {
@@ -29,6 +36,12 @@ impl Command {
                 let document = session.client.get("/v1/peers").await?;
                 let output = session.output;
                 output.resources("peer", document, |peers| Ok(table(output, peers)))
+            }
+            Self::Trust { site } => {
+                let path = crate::client::path("peers", &site);
+                let put = PeerPut { trusted: true };
+                let document = session.client.put(&path, &put, Mode::Replace).await?;
+                session.output.done("peer", &site, "trusted", &document)
             }
             Self::Revoke { site } => super::delete(session, "peer", &site, "revoked").await,
         }
