@@ -71,8 +71,14 @@ pub(crate) struct Session {
     pub(crate) output: Output,
 }
 
-/// Runs the command line.
-pub(crate) fn run(args: &[OsString]) -> ExitCode {
+/// The definition of the command line, of which completions and manual pages are made.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the command line; the exit codes are those of the manual.
+pub fn run(args: &[OsString]) -> ExitCode {
+    crate::names::answer(definition);
     let matches = match Cli::command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => return misused(&error, args),

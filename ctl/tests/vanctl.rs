@@ -484,12 +484,6 @@ fn help_teaches() {
     }
     assert!(end(plain().args(["help", "link", "create"]), b"").ok().contains("vanctl link create"));
     assert!(end(plain().arg("--version"), b"").ok().starts_with("vanctl 0."));
-    for shell in ["bash", "zsh", "fish"] {
-        let script = end(plain().args(["completion", shell]), b"").ok();
-        for word in ["vanctl", "expose", "network", "flows", "trace", "check", "hops"] {
-            assert!(script.contains(word), "{word} in {shell}");
-        }
-    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! `vanctl completion`.
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
-use crate::cli::{Cli, Session};
-use crate::error::Outcome;
+use crate::cli::Session;
+use crate::error::{Outcome, Problem};
+use crate::names::VARIABLE;
 
 /// How `vanctl completion` is used.
 pub(crate) const EXAMPLE: &str = "Examples:\n  source <(vanctl completion bash)\n  \
@@ -30,13 +32,15 @@ pub(crate) struct Completion {
 
 impl Completion {
     pub(super) fn run(self, session: &Session) -> Outcome {
-        let shell = match self.shell {
-            Shell::Bash => clap_complete::Shell::Bash,
-            Shell::Zsh => clap_complete::Shell::Zsh,
-            Shell::Fish => clap_complete::Shell::Fish,
+        let shell: &dyn EnvCompleter = match self.shell {
+            Shell::Bash => &Bash,
+            Shell::Zsh => &Zsh,
+            Shell::Fish => &Fish,
         };
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "vanctl", &mut script);
+        shell
+            .write_registration(VARIABLE, "vanctl", "vanctl", "vanctl", &mut script)
+            .map_err(|error| Problem::failed(error.to_string()))?;
         session.output.text(&String::from_utf8_lossy(&script))
     }
 }
