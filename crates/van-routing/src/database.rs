@@ -5,6 +5,8 @@ use std::collections::btree_map::{Iter, IterMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use van_model::SiteId;
+
 use crate::router_id::{LinkId, RouterId};
 use crate::signed::SignedRecord;
 use crate::version::Version;
@@ -20,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) accepted: Option<bool>,
     /// Of each voucher whether its signature is good, once that was looked at.
     pub(crate) verified: Vec<Option<bool>>,
+    /// Of statements with a proof whether it is one, by their sites, once that was looked at.
+    pub(crate) proven: BTreeMap<SiteId, bool>,
     /// The link over which it came; none for this router's own.
     pub(crate) from: Option<LinkId>,
     /// Since when no path leads to it.
@@ -40,6 +44,7 @@ impl Entry {
     ) -> Self {
         Self {
             verified: vec![None; signed.vouchers.len()],
+            proven: BTreeMap::new(),
             signed,
             version,
             member: false,
@@ -104,7 +109,16 @@ impl Database {
         }
         for (voucher, verified) in entry.signed.vouchers.iter().zip(&mut entry.verified) {
             let before = old.signed.vouchers.iter().position(|v| v == voucher);
-            *verified = before.and_then(|i| old.verified[i]);
+            let is_same = entry.signed.word_on(voucher) == old.signed.word_on(voucher)
+                && entry.signed.shows(voucher) == old.signed.shows(voucher);
+            *verified = before.filter(|_| is_same).and_then(|i| old.verified[i]);
+        }
+        if !old.proven.is_empty() {
+            let before = &old.signed.record.revoked;
+            let before: BTreeMap<_, _> = before.iter().map(|s| (s.site, &s.proof)).collect();
+            let now = entry.signed.record.revoked.iter();
+            let same = now.filter(|s| before.get(&s.site) == Some(&&s.proof)).map(|s| s.site);
+            entry.proven = same.filter_map(|site| Some((site, *old.proven.get(&site)?))).collect();
         }
         self.entries.insert(router, entry);
     }
@@ -143,10 +157,15 @@ impl Database {
         self.entries.iter_mut()
     }
 
-    /// Entries of one site's routers.
-    pub(crate) fn of_site(&self, site: van_model::SiteId) -> impl Iterator<Item = &Entry> {
+    /// One site's routers.
+    pub(crate) fn routers_of(&self, site: SiteId) -> impl Iterator<Item = (&RouterId, &Entry)> {
         let router = |replica| RouterId { site, replica };
-        self.entries.range(router(0)..=router(u16::MAX)).map(|(_, entry)| entry)
+        self.entries.range(router(0)..=router(u16::MAX))
+    }
+
+    /// Entries of one site's routers.
+    pub(crate) fn of_site(&self, site: SiteId) -> impl Iterator<Item = &Entry> {
+        self.routers_of(site).map(|(_, entry)| entry)
     }
 
     /// Whether a record of `len` bytes of this router may be held.

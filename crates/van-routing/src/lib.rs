@@ -13,8 +13,8 @@
 //! | `adjacency`, `flood` | what each neighbour lacks, until it acknowledges |
 //! | `origin` | what this router says of itself, and when |
 //! | `database` | the records held, and how many may be |
-//! | `membership`, `revocations` | whose records count |
-//! | `spf`, `services`, `routes` | what is made of them |
+//! | `admission`, `members`, `membership`, `revocations` | whose records count |
+//! | `spf`, `spf/*`, `services`, `routes` | what is made of them |
 //!
 //! Invariants:
 //! - Pure: no runtime, socket, file or clock. Time is an argument, and nothing depends on the order
@@ -31,11 +31,13 @@
 
 mod about;
 mod adjacency;
+mod admission;
 mod database;
 mod error;
 mod event;
 mod event_queue;
 mod flood;
+mod members;
 mod membership;
 mod message;
 mod origin;
@@ -53,6 +55,7 @@ mod spf;
 mod version;
 
 pub use about::{About, Accepts, Trust};
+pub use admission::{Admission, Statement};
 pub use database::Limits;
 pub use error::RouteError;
 pub use event::RouterEvent;

@@ -35,8 +35,8 @@ struct Wire<'a> {
     kind: u16,
     #[n(1)]
     number: Option<u64>,
-    #[n(2)]
-    versions: Option<Vec<WireVersion>>,
+    #[cbor(b(2))]
+    versions: Option<Vec<WireVersion<'a>>>,
     #[cbor(b(3))]
     records: Option<Vec<WireRecord<'a>>>,
     #[n(4)]
@@ -46,7 +46,13 @@ struct Wire<'a> {
 }
 
 #[derive(Encode, Decode)]
-struct WireVersion(#[n(0)] ByteVec, #[n(1)] u16, #[n(2)] u32, #[n(3)] u32, #[n(4)] u32);
+struct WireVersion<'a>(
+    #[cbor(b(0))] &'a ByteSlice,
+    #[n(1)] u16,
+    #[n(2)] u32,
+    #[n(3)] u32,
+    #[n(4)] u32,
+);
 
 #[derive(Encode, Decode)]
 struct WireRecord<'a>(#[n(0)] u32, #[cbor(b(1))] &'a ByteSlice);
@@ -68,15 +74,15 @@ pub(crate) enum Message<'a> {
     Unknown(u16),
 }
 
-impl WireVersion {
-    fn of((router, version): &(RouterId, Version)) -> Self {
-        let site = router.site.as_bytes().to_vec().into();
+impl<'a> WireVersion<'a> {
+    fn of((router, version): &'a (RouterId, Version)) -> Self {
+        let site = router.site.as_bytes()[..].into();
         Self(site, router.replica, version.epoch, version.counter, version.tie)
     }
 
     fn read(self) -> Result<(RouterId, Version), RouteError> {
         let Self(site, replica, epoch, counter, tie) = self;
-        let site = <[u8; SiteId::BYTES]>::try_from(site.as_slice())
+        let site = <[u8; SiteId::BYTES]>::try_from(&site[..])
             .map_err(|_| RouteError::Malformed("a site's id is not 20 bytes"))?;
         let router = RouterId { site: SiteId::from_bytes(site), replica };
         Ok((router, Version { epoch, counter, tie }))
@@ -121,6 +127,11 @@ impl<'a> Message<'a> {
 
     /// The message's bytes.
     pub(crate) fn encode(&self) -> Arc<[u8]> {
+        let none = Version { epoch: 0, counter: 0, tie: 0 };
+        let asked: Vec<_> = match self {
+            Self::Request(routers) => routers.iter().map(|router| (*router, none)).collect(),
+            _ => Vec::new(),
+        };
         let mut wire = Wire {
             kind: 0,
             number: None,
@@ -129,9 +140,6 @@ impl<'a> Message<'a> {
             signature: None,
             edge: None,
         };
-        let list = |versions: &[(RouterId, Version)]| {
-            Some(versions.iter().map(WireVersion::of).collect::<Vec<_>>())
-        };
         match self {
             Self::Digest { number, edge, versions } => {
                 wire.kind = DIGEST;
@@ -139,11 +147,9 @@ impl<'a> Message<'a> {
                 wire.edge = edge.then_some(true);
                 wire.versions = list(versions);
             }
-            Self::Request(routers) => {
-                let none = Version { epoch: 0, counter: 0, tie: 0 };
-                let routers: Vec<_> = routers.iter().map(|router| (*router, none)).collect();
+            Self::Request(_) => {
                 wire.kind = REQUEST;
-                wire.versions = list(&routers);
+                wire.versions = list(&asked);
             }
             Self::Records(records) => {
                 wire.kind = RECORDS;
@@ -163,6 +169,10 @@ impl<'a> Message<'a> {
         }
         minicbor::to_vec(&wire).expect("writing to a vector can't fail").into()
     }
+}
+
+fn list(versions: &[(RouterId, Version)]) -> Option<Vec<WireVersion<'_>>> {
+    Some(versions.iter().map(WireVersion::of).collect())
 }
 
 /// The kind alone, so that a later version's message may have any other fields.

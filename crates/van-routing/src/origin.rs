@@ -1,12 +1,14 @@
 //! What this router says of itself, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use van_model::SiteId;
 use van_pki::{Voucher, VoucherKind};
 
 use crate::about::About;
+use crate::admission::{Admission, Statement};
 use crate::database::Entry;
 use crate::event::RouterEvent;
 use crate::record::{MAX_LABELS, MAX_NEIGHBOURS, MAX_OFFERS, MAX_REVOKED, Neighbour, Record};
@@ -76,7 +78,7 @@ impl Router {
         }
         let is_refresh = !self.origin.dirty && !self.origin.forced;
         let vouchers = self.own_vouchers();
-        let Some(record) = self.own_record() else { return };
+        let Some(record) = self.own_record(&vouchers) else { return };
         let old = self.database.entry(self.me).map(|entry| entry.signed.clone());
         if let Some(old) = &old {
             let same = Record { epoch: 0, counter: 0, ..old.record.clone() } == record
@@ -99,8 +101,7 @@ impl Router {
         entry.member = true;
         self.database.put(self.me, entry);
         self.unflooded.insert(self.me, None);
-        self.changed.snapshot = true;
-        self.changed.paths |= old.is_none();
+        self.changed.records.insert(self.me);
     }
 
     /// Signs the own record, with as many of its offers as fit.
@@ -128,7 +129,9 @@ impl Router {
     }
 
     /// What there is to say, without a sequence.
-    fn own_record(&self) -> Option<Record> {
+    fn own_record(&mut self, vouchers: &[Voucher]) -> Option<Record> {
+        let admitted = Some(self.own_admissions(vouchers));
+        let revoked = self.own_statements();
         let About { name, mode, software, labels, offers } = self.about.as_ref()?;
         let links = self.own_links();
         let neighbours = links.into_iter().take(MAX_NEIGHBOURS).map(|(peer, cost)| Neighbour {
@@ -136,7 +139,6 @@ impl Router {
             replica: peer.replica,
             cost,
         });
-        let revoked = self.trust.revoked.iter().take(MAX_REVOKED);
         Some(Record {
             origin: self.me.site,
             replica: self.me.replica,
@@ -148,8 +150,27 @@ impl Router {
             neighbours: neighbours.collect(),
             offers: offers.iter().take(MAX_OFFERS).cloned().collect(),
             labels: labels.iter().take(MAX_LABELS).map(|(k, v)| (k.clone(), v.clone())).collect(),
-            revoked: revoked.map(|(site, serial)| (*site, *serial)).collect(),
+            revoked,
+            admitted,
         })
+    }
+
+    /// This site's word on each admission that it shows; said once, so that it stays the same.
+    fn own_admissions(&mut self, vouchers: &[Voucher]) -> Vec<Admission> {
+        let shown = vouchers.iter().filter(|v| v.kind == VoucherKind::Admission);
+        let signers: BTreeSet<SiteId> = shown.map(|voucher| voucher.signer).collect();
+        self.words.retain(|by, _| signers.contains(by));
+        let word = |by: SiteId| {
+            self.words.entry(by).or_insert_with(|| Admission::sign(&self.authority, by)).clone()
+        };
+        signers.into_iter().map(word).collect()
+    }
+
+    /// What this site says of others, each with the other's word where that is known.
+    fn own_statements(&self) -> Vec<Statement> {
+        let revoked = self.trust.revoked.iter().take(MAX_REVOKED);
+        let proof = |site| self.proofs.get(site).cloned();
+        revoked.map(|(site, s)| Statement { site: *site, serial: *s, proof: proof(site) }).collect()
     }
 
     /// The neighbours, each with the cost of the cheapest link to it.

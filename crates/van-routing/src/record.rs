@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use van_model::{Address, Mode, Protocol, SiteId};
 
+use crate::admission::{Admission, Statement};
 use crate::router_id::RouterId;
 
 mod wire;
@@ -21,6 +22,9 @@ pub(crate) const MAX_LABELS: usize = 64;
 
 /// The most sites that a site may speak of as revoked or pardoned.
 pub(crate) const MAX_REVOKED: usize = 1024;
+
+/// The most sites that a site may name as having admitted it: one for each voucher.
+pub(crate) const MAX_ADMITTED: usize = 16;
 
 /// The most groups of one offer.
 pub(crate) const MAX_GROUPS: usize = 64;
@@ -104,8 +108,11 @@ pub struct Record {
     pub offers: Vec<OfferRecord>,
     /// What its operator wrote down about it.
     pub labels: BTreeMap<String, String>,
-    /// Sites that it revoked (an odd serial) or pardoned (an even one); the highest serial counts.
-    pub revoked: Vec<(SiteId, u64)>,
+    /// Sites that it revoked or pardoned.
+    pub revoked: Vec<Statement>,
+    /// Who admitted it, of those whose vouchers it shows; none in the record of a version that did not
+    /// say so.
+    pub admitted: Option<Vec<Admission>>,
 }
 
 impl Record {

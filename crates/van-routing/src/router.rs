@@ -10,9 +10,11 @@ use van_pki::{Authority, Voucher};
 
 use crate::about::{About, Trust};
 use crate::adjacency::{Adjacency, Due};
+use crate::admission::Admission;
 use crate::database::{Database, Limits};
 use crate::event::RouterEvent;
 use crate::event_queue::EventQueue;
+use crate::members::Members;
 use crate::origin::Origin;
 use crate::rate::Rate;
 use crate::revocations::Revocations;
@@ -23,6 +25,7 @@ use crate::signatures::Signatures;
 use crate::spf::Graph;
 
 mod config;
+mod proofs;
 mod publish;
 mod receive;
 mod records;
@@ -38,9 +41,14 @@ const SWEEP: Duration = Duration::from_secs(30);
 /// What is to be worked out anew.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
-    pub(crate) membership: bool,
+    /// Who is a member, from the pinned sites on.
+    pub(crate) members: bool,
+    /// Who of those that wait is a member, and what members revoke.
+    pub(crate) waiting: bool,
+    /// The paths, whatever records say.
     pub(crate) paths: bool,
-    pub(crate) snapshot: bool,
+    /// Routers whose record is another for the snapshot.
+    pub(crate) records: BTreeSet<RouterId>,
 }
 
 /// One router of the network; every input takes the time, and outputs are taken afterwards.
@@ -54,8 +62,17 @@ pub struct Router {
     pub(crate) origin: Origin,
     pub(crate) links: BTreeMap<LinkId, Adjacency>,
     pub(crate) database: Database,
-    pub(crate) members: BTreeSet<SiteId>,
+    pub(crate) members: Members,
     pub(crate) revocations: Revocations,
+    /// Of sites that revoke this one whether they admitted it, once that was looked at.
+    pub(crate) admitted_by: BTreeMap<SiteId, bool>,
+    /// This site's words on who admitted it, by that.
+    pub(crate) words: BTreeMap<SiteId, Admission>,
+    /// Sites' words that this one admitted them, to be shown with a revocation.
+    pub(crate) proofs: BTreeMap<SiteId, Vec<u8>>,
+    /// How fast proofs of each site are looked at, and whether some were left for later.
+    pub(crate) proof_rates: BTreeMap<SiteId, Rate>,
+    pub(crate) unproven: bool,
     /// Vouchers that neighbours sent, by signer.
     pub(crate) held: BTreeMap<SiteId, Voucher>,
     /// Vouchers that neighbours were sent, by subject.
@@ -104,8 +121,13 @@ impl Router {
             origin: Origin::new(epoch),
             links: BTreeMap::new(),
             database: Database::default(),
-            members: BTreeSet::from([me.site]),
+            members: Members::pinned([me.site].into_iter()),
             revocations: Revocations::default(),
+            admitted_by: BTreeMap::new(),
+            words: BTreeMap::new(),
+            proofs: BTreeMap::new(),
+            proof_rates: BTreeMap::new(),
+            unproven: false,
             held: BTreeMap::new(),
             issued: BTreeMap::new(),
             foreign: Vec::new(),
@@ -168,14 +190,16 @@ impl Router {
         self.trust = trust;
         for (_, entry) in self.database.iter_mut() {
             entry.accepted = None;
+            entry.proven.clear();
         }
+        self.admitted_by.clear();
         let pins = &self.trust.pins;
         self.held.retain(|signer, _| pins.contains_key(signer));
         self.issued.retain(|subject, _| pins.contains_key(subject));
         for adjacency in self.links.values_mut() {
             adjacency.voucher.get_or_insert(Due::at(now));
         }
-        self.changed.membership = true;
+        self.changed.members = true;
         self.origin.dirty = true;
         self.settle(now);
     }
@@ -248,14 +272,12 @@ impl Router {
     }
 
     fn is_snapshot_due(&self) -> bool {
-        self.changed.paths || self.changed.snapshot
+        self.changed.paths || !self.changed.records.is_empty()
     }
 
     /// Draws all conclusions from what was just taken.
     pub(crate) fn settle(&mut self, now: Instant) {
-        if std::mem::take(&mut self.changed.membership) {
-            self.settle_membership(now);
-        }
+        self.settle_membership(now);
         self.settle_origin(now);
         self.settle_flood(now);
         if self.is_snapshot_due() && now >= self.next_snapshot {

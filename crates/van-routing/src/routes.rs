@@ -30,7 +30,7 @@ pub struct Node {
     /// What it says of itself.
     pub record: Arc<SignedRecord>,
     /// How it is reached, where it can be.
-    pub path: Option<Path>,
+    pub path: Option<Arc<Path>>,
 }
 
 /// How a router is reached at the least cost.

@@ -1,6 +1,6 @@
 //! Who offers which address.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
@@ -8,8 +8,8 @@ use van_model::{Address, Protocol};
 
 use crate::record::{OfferGroup, OfferRecord};
 use crate::router_id::RouterId;
-use crate::routes::Node;
 use crate::signed::SignedRecord;
+use crate::spf::RecordChange;
 
 /// Everything that is offered under one address.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -63,78 +63,61 @@ pub(crate) struct ServiceIndex {
 }
 
 impl ServiceIndex {
-    /// Makes the index that of these routers' records; returns the addresses in which a conflict
-    /// is new, each with its sentence.
-    pub(crate) fn update(
-        &mut self,
-        records: BTreeMap<RouterId, Arc<SignedRecord>>,
-    ) -> Vec<(Address, String)> {
-        let same = |old: &SignedRecord, new: &SignedRecord| {
-            old.record.offers == new.record.offers && old.record.name == new.record.name
-        };
-        let mut touched = BTreeSet::new();
-        let mut removed = Vec::new();
-        for (router, old) in &self.indexed {
-            let new = records.get(router);
-            if new.is_some_and(|new| Arc::ptr_eq(old, new) || same(old, new)) {
-                continue;
+    /// Takes what these routers offer now, nothing where there is no record; returns the addresses in
+    /// which a conflict is new, each with its sentence.
+    pub(crate) fn update(&mut self, changes: Vec<RecordChange>) -> Vec<(Address, String)> {
+        // What is touched, without what the changed routers offered before.
+        let mut fresh: BTreeMap<Address, ServiceOffers> = BTreeMap::new();
+        let mut added = Vec::new();
+        for (router, new) in changes {
+            let old = match &new {
+                Some(new) => self.indexed.insert(router, new.clone()),
+                None => self.indexed.remove(&router),
+            };
+            let same = |old: &SignedRecord, new: &SignedRecord| {
+                old.record.offers == new.record.offers && old.record.name == new.record.name
+            };
+            match (&old, &new) {
+                (Some(old), Some(new)) if Arc::ptr_eq(old, new) || same(old, new) => continue,
+                _ => {}
             }
-            for offer in &old.record.offers {
-                removed.push((*router, offer.address.clone()));
-                touched.insert(offer.address.clone());
+            for offer in old.iter().flat_map(|old| &old.record.offers) {
+                self.touched(&mut fresh, &offer.address).offers.remove(&router);
             }
+            added.extend(new.map(|new| (router, new)));
         }
-        let mut added: Vec<(RouterId, &OfferRecord)> = Vec::new();
-        for (router, new) in &records {
-            let old = self.indexed.get(router);
-            if old.is_some_and(|old| Arc::ptr_eq(old, new) || same(old, new)) {
-                continue;
-            }
+        for (router, new) in &added {
             for offer in &new.record.offers {
-                added.push((*router, offer));
-                touched.insert(offer.address.clone());
+                let service = self.touched(&mut fresh, &offer.address);
+                service.offers.entry(*router).or_insert(offer.into());
             }
         }
         let mut told = Vec::new();
-        if !touched.is_empty() {
-            let services = &self.services;
-            let known = |address: &Address| services.get(address).map(|s| ServiceOffers::clone(s));
-            let mut fresh: BTreeMap<Address, ServiceOffers> =
-                touched.into_iter().map(|a| (a.clone(), known(&a).unwrap_or_default())).collect();
-            for (router, address) in removed {
-                if let Some(service) = fresh.get_mut(&address) {
-                    service.offers.remove(&router);
-                }
+        for (address, mut service) in fresh {
+            if service.offers.is_empty() {
+                self.services.remove_mut(&address);
+                continue;
             }
-            for (router, offer) in added {
-                if let Some(service) = fresh.get_mut(&offer.address) {
-                    service.offers.entry(router).or_insert(offer.into());
-                }
+            let conflict = conflict(&address, &service.offers, &self.indexed);
+            if conflict != service.conflict {
+                told.extend(conflict.clone().map(|text| (address.clone(), text)));
+                service.conflict = conflict;
             }
-            for (address, mut service) in fresh {
-                if service.offers.is_empty() {
-                    self.services.remove_mut(&address);
-                    continue;
-                }
-                let conflict = conflict(&address, &service.offers, &records);
-                if conflict != service.conflict {
-                    told.extend(conflict.clone().map(|text| (address.clone(), text)));
-                    service.conflict = conflict;
-                }
+            if self.services.get(&address).is_none_or(|known| **known != service) {
                 self.services.insert_mut(address, Arc::new(service));
             }
         }
-        self.indexed = records;
         told
     }
 
-    /// Takes newer records that offer the same.
-    pub(crate) fn refresh(&mut self, routers: &BTreeMap<RouterId, Node>) {
-        for (router, record) in &mut self.indexed {
-            if let Some(node) = routers.get(router).filter(|n| !Arc::ptr_eq(&n.record, record)) {
-                *record = node.record.clone();
-            }
-        }
+    /// A copy of what is offered under an address, to be changed.
+    fn touched<'a>(
+        &self,
+        fresh: &'a mut BTreeMap<Address, ServiceOffers>,
+        address: &Address,
+    ) -> &'a mut ServiceOffers {
+        let known = || self.services.get(address).map(|s| ServiceOffers::clone(s));
+        fresh.entry(address.clone()).or_insert_with(|| known().unwrap_or_default())
     }
 
     pub(crate) fn services(&self) -> &ServiceMap {

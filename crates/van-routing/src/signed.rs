@@ -1,10 +1,11 @@
 //! A record with the proof that its origin said it.
 
-use minicbor::bytes::ByteVec;
+use minicbor::bytes::ByteSlice;
 use minicbor::{Decode, Encode};
 use van_model::SiteId;
 use van_pki::{Authority, CertificateDer, Voucher, VoucherKind};
 
+use crate::admission::Admission;
 use crate::record::{Head, Record, RecordError};
 use crate::signatures::{RealSignatures, Signatures};
 
@@ -32,36 +33,40 @@ pub struct SignedRecord {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct Wire {
-    #[n(0)]
-    record: ByteVec,
-    #[n(1)]
-    signature: ByteVec,
-    #[n(2)]
-    authority: ByteVec,
-    #[n(3)]
-    vouchers: Vec<WireVoucher>,
+struct Wire<'a> {
+    #[cbor(b(0))]
+    record: &'a ByteSlice,
+    #[cbor(b(1))]
+    signature: &'a ByteSlice,
+    #[cbor(b(2))]
+    authority: &'a ByteSlice,
+    #[cbor(b(3))]
+    vouchers: Vec<WireVoucher<'a>>,
 }
 
 #[derive(Encode, Decode)]
-struct WireVoucher(#[n(0)] ByteVec, #[n(1)] ByteVec, #[n(2)] Option<u8>);
+struct WireVoucher<'a>(
+    #[cbor(b(0))] &'a ByteSlice,
+    #[cbor(b(1))] &'a ByteSlice,
+    #[n(2)] Option<u8>,
+);
 
 /// The number of a voucher's kind where it is no admission.
 const PEER: u8 = 1;
 
-impl WireVoucher {
-    fn of(voucher: &Voucher) -> Self {
+impl<'a> WireVoucher<'a> {
+    fn of(voucher: &'a Voucher) -> Self {
         let kind = match voucher.kind {
             VoucherKind::Admission => None,
             VoucherKind::Peer => Some(PEER),
         };
-        Self(voucher.signer.as_bytes().to_vec().into(), voucher.signature.clone().into(), kind)
+        Self(voucher.signer.as_bytes()[..].into(), voucher.signature[..].into(), kind)
     }
 
     /// Reads a voucher; one of a later version's kind is passed over.
     fn read(self, subject: SiteId) -> Result<Option<Voucher>, RecordError> {
         let Self(signer, signature, kind) = self;
-        let signer = <[u8; SiteId::BYTES]>::try_from(signer.as_slice())
+        let signer = <[u8; SiteId::BYTES]>::try_from(&signer[..])
             .map_err(|_| RecordError::Malformed("a voucher's signer is not 20 bytes"))?;
         let signer = SiteId::from_bytes(signer);
         let kind = match kind {
@@ -69,7 +74,7 @@ impl WireVoucher {
             Some(PEER) => VoucherKind::Peer,
             Some(_) => return Ok(None),
         };
-        Ok(Some(Voucher { subject, signer, kind, signature: signature.into() }))
+        Ok(Some(Voucher { subject, signer, kind, signature: signature.to_vec() }))
     }
 }
 
@@ -77,20 +82,21 @@ impl SignedRecord {
     /// Signs a record with its site's authority.
     pub fn sign(record: Record, authority: &Authority, vouchers: Vec<Voucher>) -> Self {
         let body = record.encode();
-        Self::sign_body(record, body, authority, vouchers)
+        Self::sign_body(record, &body, authority, vouchers)
     }
 
     /// Signs a record whose bytes are `body`.
     pub(crate) fn sign_body(
         record: Record,
-        body: Vec<u8>,
+        body: &[u8],
         authority: &Authority,
         vouchers: Vec<Voucher>,
     ) -> Self {
+        let signature = authority.sign(CONTEXT, body);
         let wire = Wire {
-            signature: authority.sign(CONTEXT, &body).into(),
+            signature: signature[..].into(),
             record: body.into(),
-            authority: authority.certificate().to_vec().into(),
+            authority: authority.certificate()[..].into(),
             vouchers: vouchers.iter().map(WireVoucher::of).collect(),
         };
         let bytes = minicbor::to_vec(&wire).expect("writing to a vector can't fail");
@@ -115,11 +121,11 @@ impl SignedRecord {
         if wire.vouchers.len() > MAX_VOUCHERS {
             return Err(RecordError::TooMuch("more than 16 vouchers"));
         }
-        let record = Record::decode(&wire.record)?;
-        let authority = CertificateDer::from(Vec::from(wire.authority));
+        let record = Record::decode(wire.record)?;
+        let authority = CertificateDer::from(wire.authority.to_vec());
         let is_origins = known.is_some_and(|k| *k == authority)
             || signatures.site_id(&authority) == Some(record.origin);
-        if !is_origins || !signatures.verify(&authority, CONTEXT, &wire.record, &wire.signature) {
+        if !is_origins || !signatures.verify(&authority, CONTEXT, wire.record, wire.signature) {
             return Err(RecordError::Signature);
         }
         let vouchers = wire.vouchers.into_iter().map(|voucher| voucher.read(record.origin));
@@ -130,14 +136,29 @@ impl SignedRecord {
 
     /// Reads who says a record and how new it is, and checks nothing else.
     pub(crate) fn head(bytes: &[u8]) -> Result<Head, RecordError> {
-        Head::decode(&Self::wire(bytes)?.record)
+        Head::decode(Self::wire(bytes)?.record)
     }
 
-    fn wire(bytes: &[u8]) -> Result<Wire, RecordError> {
+    fn wire(bytes: &[u8]) -> Result<Wire<'_>, RecordError> {
         if bytes.len() > MAX_BYTES {
             return Err(RecordError::TooMuch("more than 252 KiB"));
         }
         minicbor::decode(bytes).map_err(|_| RecordError::Malformed("not the map that is due"))
+    }
+
+    /// The origin's word on a voucher of an admission.
+    pub(crate) fn word_on(&self, voucher: &Voucher) -> Option<&Admission> {
+        let said = self.record.admitted.iter().flatten();
+        said.filter(|_| voucher.kind == VoucherKind::Admission).find(|a| a.by == voucher.signer)
+    }
+
+    /// Whether a voucher is one that the origin shows. Vouchers are not part of what is signed: who
+    /// passes a record on could add an admission of its own, on which there is no word in the record.
+    /// Of older versions, which give no word at all, each voucher counts.
+    pub(crate) fn shows(&self, voucher: &Voucher) -> bool {
+        voucher.kind == VoucherKind::Peer
+            || self.record.admitted.is_none()
+            || self.word_on(voucher).is_some()
     }
 
     /// The bytes to send.
@@ -153,6 +174,7 @@ mod tests {
     use van_model::{Mode, Protocol};
 
     use super::*;
+    use crate::admission::Statement;
     use crate::record::{Neighbour, OfferRecord};
 
     fn now() -> Timestamp {
@@ -180,7 +202,8 @@ mod tests {
                 groups: vec![],
             }],
             labels: [("zone".into(), "a".into())].into(),
-            revoked: vec![(other.id(), 1)],
+            revoked: vec![Statement { site: other.id(), serial: 1, proof: Some(vec![7; 70]) }],
+            admitted: Some(vec![Admission::sign(&authority, other.id())]),
         };
         let voucher = Voucher::issue(&other, authority.id());
         let signed = SignedRecord::sign(record, &authority, vec![voucher]);

@@ -31,6 +31,7 @@ scripts! {
     same_name_twice,
     revocation,
     revocation_by_another,
+    late_starter,
     two_networks_joined,
     service_conflict,
     costs_of_each_end,
@@ -132,6 +133,9 @@ impl Stage {
                 self.network.about(self.site(a), |about| about.name = (*name).into());
             }
             ["admit", a, b] => self.network.admit(self.site(a), self.site(b)),
+            ["forsake", a] => {
+                self.network.trust(self.site(a), |trust| trust.vouchers.clear());
+            }
             ["revoke" | "pardon", a, b] => {
                 let id = self.network.id(self.site(b)).site;
                 self.network.trust(self.site(a), |trust| {

@@ -7,9 +7,10 @@ use minicbor::{Decode, Decoder, Encode};
 use van_model::{Mode, SiteId};
 
 use super::{
-    MAX_GROUPS, MAX_LABELS, MAX_NEIGHBOURS, MAX_OFFERS, MAX_REVOKED, Neighbour, OfferGroup,
-    OfferRecord, Record, RecordError,
+    MAX_ADMITTED, MAX_GROUPS, MAX_LABELS, MAX_NEIGHBOURS, MAX_OFFERS, MAX_REVOKED, Neighbour,
+    OfferGroup, OfferRecord, Record, RecordError,
 };
+use crate::admission::{Admission, MAX_SIGNATURE, Statement};
 use crate::router_id::RouterId;
 
 /// The longest text of a record, in bytes.
@@ -40,13 +41,18 @@ struct Wire {
     labels: Option<BTreeMap<String, String>>,
     #[n(10)]
     revoked: Option<Vec<WireRevoked>>,
+    #[n(11)]
+    admitted: Option<Vec<WireAdmission>>,
 }
 
 #[derive(Encode, Decode)]
 struct WireNeighbour(#[n(0)] ByteVec, #[n(1)] u16, #[n(2)] u16);
 
 #[derive(Encode, Decode)]
-struct WireRevoked(#[n(0)] ByteVec, #[n(1)] u64);
+struct WireRevoked(#[n(0)] ByteVec, #[n(1)] u64, #[n(2)] Option<ByteVec>);
+
+#[derive(Encode, Decode)]
+struct WireAdmission(#[n(0)] ByteVec, #[n(1)] ByteVec);
 
 #[derive(Encode, Decode)]
 struct WireGroup(#[n(0)] u16, #[n(1)] u16, #[n(2)] u32);
@@ -112,7 +118,6 @@ fn at_break(decoder: &Decoder<'_>) -> Result<bool, minicbor::decode::Error> {
 impl Record {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let neighbours = self.neighbours.iter();
-        let revoked = self.revoked.iter();
         let wire = Wire {
             origin: (*self.origin.as_bytes()).into(),
             replica: self.replica,
@@ -126,12 +131,9 @@ impl Record {
                 .collect(),
             offers: self.offers.iter().map(WireOffer::from).collect(),
             labels: Some(self.labels.clone()).filter(|l| !l.is_empty()),
-            revoked: Some(
-                revoked
-                    .map(|(site, serial)| WireRevoked(site.as_bytes().to_vec().into(), *serial))
-                    .collect::<Vec<_>>(),
-            )
-            .filter(|r| !r.is_empty()),
+            revoked: Some(self.revoked.iter().map(WireRevoked::from).collect::<Vec<_>>())
+                .filter(|r| !r.is_empty()),
+            admitted: self.admitted.as_ref().map(|a| a.iter().map(WireAdmission::from).collect()),
         };
         minicbor::to_vec(&wire).expect("writing to a vector can't fail")
     }
@@ -145,6 +147,7 @@ impl Record {
             (wire.neighbours.len(), MAX_NEIGHBOURS, "more than 4096 neighbours"),
             (labels.len(), MAX_LABELS, "more than 64 labels"),
             (revoked.len(), MAX_REVOKED, "more than 1024 revocations"),
+            (wire.admitted.as_ref().map_or(0, Vec::len), MAX_ADMITTED, "more than 16 admissions"),
         ] {
             if found > limit {
                 return Err(RecordError::TooMuch(text));
@@ -164,10 +167,8 @@ impl Record {
         // A protocol of a later version is an offer that this site can't use, not a bad record.
         let offers: Vec<Option<OfferRecord>> =
             wire.offers.into_iter().map(|o| o.read()).collect::<Result<_, _>>()?;
-        let revoked = revoked
-            .into_iter()
-            .map(|WireRevoked(site, serial)| Ok((site_id(&site)?, serial)))
-            .collect::<Result<_, RecordError>>()?;
+        let revoked = revoked.into_iter().map(|r| r.read()).collect::<Result<_, _>>()?;
+        let admitted = wire.admitted.map(|all| all.into_iter().map(|a| a.read()).collect());
         Ok(Self {
             origin: SiteId::from_bytes(*wire.origin),
             replica: wire.replica,
@@ -180,6 +181,7 @@ impl Record {
             offers: offers.into_iter().flatten().collect(),
             labels,
             revoked,
+            admitted: admitted.transpose()?,
         })
     }
 }
@@ -188,6 +190,39 @@ fn site_id(bytes: &[u8]) -> Result<SiteId, RecordError> {
     <[u8; SiteId::BYTES]>::try_from(bytes)
         .map(SiteId::from_bytes)
         .map_err(|_| RecordError::Malformed("a site's id is not 20 bytes"))
+}
+
+fn signature(bytes: ByteVec) -> Result<Vec<u8>, RecordError> {
+    let bytes = Vec::from(bytes);
+    let fits = bytes.len() <= MAX_SIGNATURE;
+    fits.then_some(bytes).ok_or(RecordError::TooMuch("a signature of more than 1024 bytes"))
+}
+
+impl From<&Statement> for WireRevoked {
+    fn from(said: &Statement) -> Self {
+        let proof = said.proof.clone().map(ByteVec::from);
+        Self(said.site.as_bytes().to_vec().into(), said.serial, proof)
+    }
+}
+
+impl WireRevoked {
+    fn read(self) -> Result<Statement, RecordError> {
+        let Self(site, serial, proof) = self;
+        Ok(Statement { site: site_id(&site)?, serial, proof: proof.map(signature).transpose()? })
+    }
+}
+
+impl From<&Admission> for WireAdmission {
+    fn from(said: &Admission) -> Self {
+        Self(said.by.as_bytes().to_vec().into(), said.signature.clone().into())
+    }
+}
+
+impl WireAdmission {
+    fn read(self) -> Result<Admission, RecordError> {
+        let Self(by, bytes) = self;
+        Ok(Admission { by: site_id(&by)?, signature: signature(bytes)? })
+    }
 }
 
 impl From<&OfferRecord> for WireOffer {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use van_pki::VoucherKind;
+use van_pki::{Voucher, VoucherKind};
 
 use super::Router;
 use super::sweep::MAX_AGE;
@@ -17,7 +17,7 @@ use crate::signed::SignedRecord;
 use crate::version::{MAX_EPOCH, Version};
 
 /// Records of one site that are taken in one go, and the time for each of the next.
-const ARRIVALS: (u32, Duration) = (10, Duration::from_millis(100));
+pub(super) const ARRIVALS: (u32, Duration) = (10, Duration::from_millis(100));
 
 /// A record as it came.
 struct Arrival<'a> {
@@ -61,6 +61,9 @@ impl Router {
                 if member && passes_on {
                     adjacency.pend_once(now, router);
                 }
+                if router == self.me {
+                    self.recover_proofs(now, bytes);
+                }
             }
             _ if router == self.me => self.take_own(now, &arrival),
             _ if age >= MAX_AGE => {}
@@ -95,6 +98,7 @@ impl Router {
         if let Err(error) = checked {
             return self.refuse(now, arrival.from, Some(arrival.router), error);
         }
+        self.recover_proofs(now, arrival.bytes);
         let Version { epoch: met, counter, .. } = arrival.version;
         if Some(arrival.version) <= self.version_of(self.me) {
             return;
@@ -154,35 +158,23 @@ impl Router {
         signed: SignedRecord,
     ) {
         let old = self.database.entry(router).map(|entry| entry.signed.clone());
-        let record = &signed.record;
         if let Some(old) = &old {
             let of_old = old.vouchers.iter().filter(|v| v.kind == VoucherKind::Admission);
-            for voucher in of_old.filter(|v| !signed.vouchers.contains(v)) {
-                // Only what is true: a site could fill the memory with others to hide its own.
-                if self.members.contains(&voucher.signer) && self.is_signed(voucher) {
-                    self.revocations.remember(voucher);
-                }
-            }
+            let gone = of_old.filter(|v| !(signed.vouchers.contains(v) && signed.shows(v)));
+            self.remember_admissions(router, &gone.cloned().collect::<Vec<_>>());
+            self.return_proofs(link, old, &signed);
         }
+        self.keep_proof(&signed);
         let is_member = self.members.contains(&router.site);
         if !is_member && old.is_none() {
-            let event = RouterEvent::ForeignSite { site: router.site, name: record.name.clone() };
+            let event =
+                RouterEvent::ForeignSite { site: router.site, name: signed.record.name.clone() };
             self.foreign.push(event);
         }
-        let same = |same: fn(&SignedRecord, &SignedRecord) -> bool| {
-            old.as_ref().is_some_and(|old| same(old, &signed))
-        };
-        let same_trust = same(|a, b| {
-            a.vouchers == b.vouchers
-                && a.record.revoked == b.record.revoked
-                && a.authority == b.authority
-        });
-        let same_links = same(|a, b| {
-            a.record.neighbours == b.record.neighbours && a.record.mode == b.record.mode
-        });
-        self.changed.membership |= !same_trust || (is_member && old.is_none());
-        self.changed.paths |= !same_links && is_member;
-        self.changed.snapshot |= is_member;
+        self.note_trust(router, is_member, old.as_deref(), &signed);
+        if is_member {
+            self.changed.records.insert(router);
+        }
         // A neighbour that started anew shows no longer what it was told.
         let is_vouched = signed.vouchers.iter().any(|v| v.signer == self.me.site);
         for adjacency in self.links.values_mut().filter(|a| a.peer == router && !is_vouched) {
@@ -196,5 +188,42 @@ impl Router {
         if let Some(adjacency) = self.links.get_mut(&link) {
             adjacency.pending.remove(&router);
         }
+    }
+    /// Notes what of the membership may be another after a newer record.
+    fn note_trust(
+        &mut self,
+        router: RouterId,
+        is_member: bool,
+        old: Option<&SignedRecord>,
+        new: &SignedRecord,
+    ) {
+        let Some(old) = old.filter(|_| is_member) else {
+            self.changed.waiting = true;
+            return;
+        };
+        if old.authority != new.authority {
+            // Whatever was proven by that site's word is looked at again.
+            self.changed.members = true;
+            for (_, entry) in self.database.iter_mut() {
+                entry.proven.remove(&router.site);
+            }
+            return;
+        }
+        let said = &new.record;
+        if old.vouchers == new.vouchers && old.record.admitted == said.admitted {
+            self.changed.waiting |= old.record.revoked != said.revoked;
+            return;
+        }
+        // The chain that leads to this site stands while it shows the voucher at its end.
+        let end = self.members.signer(&router.site);
+        let shown = |signed: &SignedRecord, voucher: &Voucher| {
+            signed.vouchers.contains(voucher) && signed.shows(voucher)
+        };
+        let mut ends = old.vouchers.iter().filter(|v| Some(v.signer) == end);
+        self.changed.members |= ends.any(|v| old.shows(v) && !shown(new, v));
+        // Who admitted it may have revoked it already.
+        let is_new = |v: &&Voucher| v.kind == VoucherKind::Admission && !shown(old, v);
+        self.changed.waiting |=
+            old.record.revoked != said.revoked || new.vouchers.iter().any(|v| is_new(&v));
     }
 }

@@ -21,10 +21,12 @@ impl Router {
         for router in old {
             let waited = self.database.remove(router).is_some_and(|entry| !entry.member);
             self.lost |= waited;
-            self.changed.membership = true;
-            self.changed.paths = true;
+            self.changed.members = true;
+            self.changed.records.insert(router);
         }
         self.arrivals.retain(|_, rate| !rate.is_full(now));
+        self.proof_rates.retain(|_, rate| !rate.is_full(now));
+        self.changed.waiting |= std::mem::take(&mut self.unproven);
         self.events.sweep(now);
         let database = &self.database;
         self.revocations.forget(|site| database.of_site(site).next().is_some());

@@ -20,6 +20,7 @@ use crate::signed::SignedRecord;
 mod bad_messages;
 mod bad_records;
 mod limits;
+mod revocations;
 
 const LINK: LinkId = LinkId(1);
 
@@ -116,6 +117,7 @@ fn record(of: &Authority, counter: u32, other: &Authority) -> Record {
         offers: Vec::new(),
         labels: BTreeMap::new(),
         revoked: Vec::new(),
+        admitted: None,
     }
 }
 

@@ -76,6 +76,45 @@ fn what_a_later_version_adds_is_passed_over() {
     assert_eq!(pair.bad_records(), 0);
 }
 
+/// The parts of a record that versions before admissions were read, as they read them.
+#[derive(minicbor::Decode)]
+#[cbor(map)]
+struct Before {
+    #[n(4)]
+    name: String,
+    #[n(10)]
+    revoked: Option<Vec<RevokedBefore>>,
+}
+
+#[derive(minicbor::Decode)]
+struct RevokedBefore(#[n(0)] minicbor::bytes::ByteVec, #[n(1)] u64);
+
+#[test]
+fn earlier_versions_pass_over_words_and_proofs() {
+    let records = include_bytes!("../../../tests/vectors/record_with_words_and_proofs.bin");
+    let Ok(Message::Records(records)) = Message::decode(records) else { panic!("no records") };
+    let signed = SignedRecord::decode(records[0].1).unwrap();
+    let said = &signed.record;
+    assert_eq!(said.admitted.as_ref().map(Vec::len), Some(1));
+    assert!(signed.vouchers.iter().all(|voucher| signed.shows(voucher)));
+    let proofs: Vec<_> = said.revoked.iter().map(|s| (s.serial, s.proof.is_some())).collect();
+    assert_eq!(proofs, [(1, true), (2, false)]);
+    let before: Before = minicbor::decode(&said.encode()).unwrap();
+    let revoked = before.revoked.unwrap();
+    let read: Vec<_> = revoked.iter().map(|RevokedBefore(site, s)| (site.len(), *s)).collect();
+    assert_eq!((before.name.as_str(), read), ("words", vec![(20, 1), (20, 2)]));
+}
+
+/// A record as versions before admissions were read made it.
+#[test]
+fn what_an_earlier_version_says_still_counts() {
+    let records = include_bytes!("../../../tests/vectors/records_with_unknown_fields.bin");
+    let Ok(Message::Records(records)) = Message::decode(records) else { panic!("no records") };
+    let signed = SignedRecord::decode(records[0].1).unwrap();
+    assert_eq!(signed.record.admitted, None);
+    assert!(signed.vouchers.iter().all(|voucher| signed.shows(voucher)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

@@ -48,7 +48,7 @@ fn records_that_are_bad_are_told_and_change_nothing() {
             let mut body = record.encode();
             let at = body.windows(8).position(|w| w == b"database").unwrap();
             body[at..at + 8].copy_from_slice(b"DataBase");
-            let signed = SignedRecord::sign_body(record, body, &pair.neighbour, Vec::new());
+            let signed = SignedRecord::sign_body(record, &body, &pair.neighbour, Vec::new());
             signed.as_bytes().to_vec()
         }),
         ("too many addresses", |pair, _| {
