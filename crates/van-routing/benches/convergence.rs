@@ -59,9 +59,9 @@ fn main() {
     let wanted: Vec<usize> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
     let sizes = if wanted.is_empty() { SIZES.to_vec() } else { wanted };
     println!(
-        "| sites | addresses | from nothing | after a cut | after a cost | state of a site | processor, cost | per 100 sites | processor, cut | processor, offer |"
+        "| sites | addresses | from nothing | after a cut | after a cost | state of a site | process, a site | processor, cost | per 100 sites | processor, cut | processor, offer |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for sites in sizes {
         measure(sites);
     }
@@ -69,6 +69,7 @@ fn main() {
 
 fn measure(sites: usize) {
     let begun = Instant::now();
+    let before = process_memory();
     let signatures = Arc::new(Switch::default());
     let mut network = VirtualNetwork::new(1, sites);
     network.check_signatures_by(signatures.clone());
@@ -81,6 +82,7 @@ fn measure(sites: usize) {
     let reached = routes.routers.values().filter(|node| node.path.is_some()).count();
     assert_eq!((reached, routes.services.size()), (sites, sites * ADDRESSES), "converged");
     let state = state_bytes(&routes);
+    let memory = process_memory().saturating_sub(before) / sites;
     drop(routes);
 
     signatures.real.store(true, Ordering::Relaxed);
@@ -106,11 +108,12 @@ fn measure(sites: usize) {
         progress(sites, &format!("change {} of {count}", change + 1), begun);
     }
     println!(
-        "| {sites} | {} | {from_nothing:.2?} | {:.2?} | {:.2?} | {:.2} MiB | {:.0?} | {:.1?} | {:.0?} | {:.0?} |",
+        "| {sites} | {} | {from_nothing:.2?} | {:.2?} | {:.2?} | {:.2} MiB | {:.2} MiB | {:.0?} | {:.1?} | {:.0?} | {:.0?} |",
         sites * ADDRESSES,
         longest[1],
         longest[0],
-        f64::from(u32::try_from(state).unwrap()) / f64::from(1 << 20),
+        mebibytes(state),
+        mebibytes(memory),
         least[0],
         least[0] * 100 / u32::try_from(sites).unwrap(),
         least[1],
@@ -121,6 +124,17 @@ fn measure(sites: usize) {
 
 fn progress(sites: usize, what: &str, begun: Instant) {
     eprintln!("{sites} sites: {what} after {:.0?}", begun.elapsed());
+}
+
+fn mebibytes(bytes: usize) -> f64 {
+    f64::from(u32::try_from(bytes).unwrap()) / f64::from(1 << 20)
+}
+
+/// The memory of this process: all routers, with the simulation and what the allocator keeps.
+fn process_memory() -> usize {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
 /// What this process's first thread has used of the processor, whatever else the machine does.

@@ -14,7 +14,7 @@
 //! | `origin` | what this router says of itself, and when |
 //! | `database` | the records held, and how many may be |
 //! | `admission`, `members`, `membership`, `revocations` | whose records count |
-//! | `spf`, `spf/*`, `services`, `routes` | what is made of them |
+//! | `spf`, `spf/*`, `services`, `routes`, `routes/*` | what is made of them |
 //!
 //! Invariants:
 //! - Pure: no runtime, socket, file or clock. Time is an argument, and nothing depends on the order
@@ -64,7 +64,7 @@ pub use pick::{Choice, pick, pick_weighted};
 pub use record::{MAX_OFFERS, Neighbour, OfferGroup, OfferRecord, Record, RecordError};
 pub use router::{Held, Router, RouterConfig};
 pub use router_id::{LinkId, RouterId};
-pub use routes::{Node, Path, Routes};
+pub use routes::{Node, Path, Routers, Routes};
 pub use services::{RouterOffer, ServiceMap, ServiceOffers};
 pub use signatures::{RealSignatures, Signatures};
 pub use signed::SignedRecord;

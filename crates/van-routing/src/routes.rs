@@ -1,6 +1,5 @@
 //! What the data plane reads: where everything is, at one moment.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -11,6 +10,10 @@ use crate::router_id::RouterId;
 use crate::services::ServiceMap;
 use crate::signed::SignedRecord;
 
+mod routers;
+
+pub use routers::Routers;
+
 /// The network as one router sees it; never changed once it is published.
 #[derive(Debug, Clone)]
 pub struct Routes {
@@ -19,7 +22,7 @@ pub struct Routes {
     /// The router that sees it so.
     pub me: RouterId,
     /// Routers of members, this one among them, whether they can be reached or not.
-    pub routers: BTreeMap<RouterId, Node>,
+    pub routers: Routers,
     /// What is offered by routers that can be reached, and by this one.
     pub services: ServiceMap,
 }
@@ -48,7 +51,7 @@ pub struct Path {
 
 impl Routes {
     pub(crate) fn empty(me: RouterId) -> Self {
-        Self { version: 0, me, routers: BTreeMap::new(), services: ServiceMap::default() }
+        Self { version: 0, me, routers: Routers::default(), services: ServiceMap::default() }
     }
 
     /// The whole way to a router, this one and it included; `None` where there is none.

@@ -9,7 +9,7 @@ use van_model::SiteId;
 use super::Router;
 use crate::event::RouterEvent;
 use crate::router_id::RouterId;
-use crate::routes::{Node, Routes};
+use crate::routes::{Node, Routers, Routes};
 use crate::spf::{PathChange, RecordChange};
 
 /// The least time between two snapshots.
@@ -104,7 +104,7 @@ fn name(node: &Node) -> &str {
 
 /// Brings the nodes up to date; returns the routers of which anything is another.
 fn take_changes(
-    routers: &mut BTreeMap<RouterId, Node>,
+    routers: &mut Routers,
     records: Vec<RecordChange>,
     moved: Vec<PathChange>,
 ) -> BTreeSet<RouterId> {
