@@ -18,6 +18,8 @@ const HEIGHTS: [(&str, u8); 18] = [
     ("van-mux", 1),
     ("van-routing", 2),
     ("van-store", 3),
+    ("van-dns", 3),
+    ("van-host", 3),
     ("van-net", 3),
     ("van-api", 3),
     ("van-proxy", 4),

@@ -1,0 +1,190 @@
+//! A network whose addresses all are this host's own, by one route.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+
+use futures_util::TryStreamExt as _;
+use ipnet::Ipv4Net;
+use nix::errno::Errno;
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteScope, RouteType,
+};
+use rtnetlink::{Handle, RouteMessageBuilder, new_connection};
+use thiserror::Error;
+
+/// The loopback interface; the kernel makes it first in each network namespace.
+const LOOPBACK: u32 = 1;
+
+/// The kernel's table of the host's own addresses (`RT_TABLE_LOCAL`).
+const LOCAL: u32 = 255;
+
+/// Routes as wide as this lead everywhere, and say nothing of the networks below them.
+const EVERYWHERE: u8 = 1;
+
+/// What the kernel or a filter of system calls or of socket families answers without the right.
+const FORBIDDEN: [Errno; 5] =
+    [Errno::EPERM, Errno::EACCES, Errno::ENOSYS, Errno::EPROTONOSUPPORT, Errno::EAFNOSUPPORT];
+
+/// A network that this host answers for as if each address were its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subnet(Ipv4Net);
+
+/// Why a network can't be this host's own.
+#[derive(Debug, Error)]
+pub enum SubnetError {
+    /// The process may not change routes.
+    #[error("the daemon may not add a route for {net}: {error}")]
+    Forbidden {
+        /// The network.
+        net: Ipv4Net,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The host reaches something else there.
+    #[error("{net} overlaps with {other}, to which this host has a route already")]
+    InUse {
+        /// The network.
+        net: Ipv4Net,
+        /// The route's network.
+        other: Ipv4Net,
+    },
+    /// Anything else.
+    #[error("the route for {net} can't be added: {error}")]
+    Failed {
+        /// The network.
+        net: Ipv4Net,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+impl Subnet {
+    /// Makes every address of a network this host's own, until [`Subnet::leave`] or a reboot. One
+    /// that is so already, for instance by an earlier run, is taken over.
+    ///
+    /// # Errors
+    /// CAP_NET_ADMIN is missing, or a route leads into the network or to a wider one around it.
+    pub async fn take(net: Ipv4Net) -> Result<Self, SubnetError> {
+        let failed = |error: io::Error| failed(net, error);
+        let (connection, handle, _) = new_connection().map_err(failed)?;
+        let work = async {
+            let others = overlapping(&handle, net).await?;
+            if others.own {
+                return Ok(());
+            }
+            if let Some(other) = others.foreign {
+                return Err(Problem::InUse(other));
+            }
+            handle.route().add(route(net)).replace().execute().await?;
+            Ok(())
+        };
+        match futures_util::future::select(Box::pin(work), connection).await {
+            futures_util::future::Either::Left((done, _)) => {
+                done.map_err(|problem| problem.of(net)).map(|()| Self(net))
+            }
+            futures_util::future::Either::Right(_) => Err(failed(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    /// The network.
+    pub fn net(self) -> Ipv4Net {
+        self.0
+    }
+
+    /// Takes the route away again.
+    ///
+    /// # Errors
+    /// What the kernel said; a route that is gone already is no error.
+    pub async fn leave(self) -> Result<(), SubnetError> {
+        let failed = |error: io::Error| failed(self.0, error);
+        let (connection, handle, _) = new_connection().map_err(failed)?;
+        let work = Box::pin(handle.route().del(route(self.0)).execute());
+        match futures_util::future::select(work, connection).await {
+            futures_util::future::Either::Left((Ok(()), _)) => Ok(()),
+            futures_util::future::Either::Left((Err(error), _)) => match io_error(error) {
+                error if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(()),
+                error => Err(failed(error)),
+            },
+            futures_util::future::Either::Right(_) => Err(failed(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+}
+
+enum Problem {
+    InUse(Ipv4Net),
+    Kernel(io::Error),
+}
+
+impl From<rtnetlink::Error> for Problem {
+    fn from(error: rtnetlink::Error) -> Self {
+        Self::Kernel(io_error(error))
+    }
+}
+
+impl Problem {
+    fn of(self, net: Ipv4Net) -> SubnetError {
+        match self {
+            Self::InUse(other) => SubnetError::InUse { net, other },
+            Self::Kernel(error) => failed(net, error),
+        }
+    }
+}
+
+fn failed(net: Ipv4Net, error: io::Error) -> SubnetError {
+    match error.raw_os_error() {
+        Some(code) if FORBIDDEN.contains(&Errno::from_raw(code)) => {
+            SubnetError::Forbidden { net, error }
+        }
+        _ => SubnetError::Failed { net, error },
+    }
+}
+
+fn io_error(error: rtnetlink::Error) -> io::Error {
+    match error {
+        rtnetlink::Error::NetlinkError(message) => message.to_io(),
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+fn route(net: Ipv4Net) -> RouteMessage {
+    RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(net.network(), net.prefix_len())
+        .output_interface(LOOPBACK)
+        .table_id(LOCAL)
+        .kind(RouteType::Local)
+        .scope(RouteScope::Host)
+        .build()
+}
+
+/// Routes that lead into a network.
+struct Overlapping {
+    /// It is this host's own already.
+    own: bool,
+    foreign: Option<Ipv4Net>,
+}
+
+async fn overlapping(handle: &Handle, net: Ipv4Net) -> Result<Overlapping, rtnetlink::Error> {
+    let all = RouteMessageBuilder::<Ipv4Addr>::new().build();
+    let mut routes = handle.route().get(all).execute();
+    let mut found = Overlapping { own: false, foreign: None };
+    while let Some(route) = routes.try_next().await? {
+        let Some(to) = destination(&route) else { continue };
+        if to == net && route.header.kind == RouteType::Local {
+            found.own = true;
+        } else if to.prefix_len() > EVERYWHERE && (to.contains(&net) || net.contains(&to)) {
+            found.foreign.get_or_insert(to);
+        }
+    }
+    Ok(found)
+}
+
+fn destination(route: &RouteMessage) -> Option<Ipv4Net> {
+    let to = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(to)) => Some(IpAddr::V4(*to)),
+        _ => None,
+    });
+    match to {
+        Some(IpAddr::V4(to)) => Ipv4Net::new(to, route.header.destination_prefix_length).ok(),
+        _ => None,
+    }
+}
