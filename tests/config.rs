@@ -45,7 +45,7 @@ fn a_good_configuration_passes() {
 #[test]
 fn unknown_keys_and_sections() {
     told("[site]\nnmae = \"x\"\n", &[(2, "did you mean \"name\"")]);
-    told("[console]\nlisten = \"127.0.0.1:1\"\n", &[(1, "console")]);
+    told("[consoles]\nlisten = \"127.0.0.1:1\"\n", &[(1, "did you mean \"console\"")]);
     told("[[policy]]\nname = \"x\"\n", &[(1, "policy")]);
 }
 
@@ -78,7 +78,7 @@ fn what_is_no_toml() {
 
 #[test]
 fn sections_of_later_versions() {
-    told("[services]\ndomain = \"x\"\n", &[(2, "not in this version yet")]);
+    told("[console]\nauth = \"none\"\n", &[(2, "not in this version yet")]);
     let connector = "[[connector]]\nname = \"c\"\ntarget = \"127.0.0.1:1\"\nprotocol = \"http\"\n";
     told(connector, &[(4, "not in this version yet")]);
 }

@@ -52,6 +52,7 @@ fn run(exports: &[Pair<Target>], imports: &[Pair<Bind>], args: &OneShotArgs) -> 
         version: env!("CARGO_PKG_VERSION").into(),
         ephemeral: true,
         name_prefix: args.site_name.is_none().then(|| format!("export-{}", paths::host_name())),
+        runtime_dir: None,
         proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
         reload: None,
         set_log: Box::new(move |level| {

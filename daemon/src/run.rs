@@ -40,6 +40,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         version: env!("CARGO_PKG_VERSION").into(),
         ephemeral: false,
         name_prefix: None,
+        runtime_dir: Some(runtime_dir),
         proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
         reload: Some(Box::new(reload)),
         set_log: Box::new(move |level| {

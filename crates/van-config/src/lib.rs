@@ -19,6 +19,7 @@
 mod accept;
 mod api;
 mod connector;
+mod console;
 mod env;
 mod file;
 mod identity;

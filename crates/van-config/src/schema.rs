@@ -2,7 +2,9 @@
 
 use crate::mistake::Problem;
 use crate::text::shorten;
-use crate::{accept, api, connector, identity, limits, link, listener, log, services, site};
+use crate::{
+    accept, api, connector, console, identity, limits, link, listener, log, services, site,
+};
 
 /// A section as the files write it: `[site]` or `[[link]]`.
 pub(crate) struct Section {
@@ -51,7 +53,7 @@ pub(crate) enum Kind {
 }
 
 /// Every section that this version knows.
-pub(crate) const SECTIONS: [&Section; 10] = [
+pub(crate) const SECTIONS: [&Section; 11] = [
     &site::SECTION,
     &accept::SECTION,
     &link::SECTION,
@@ -60,6 +62,7 @@ pub(crate) const SECTIONS: [&Section; 10] = [
     &services::SECTION,
     &identity::SECTION,
     &api::SECTION,
+    &console::SECTION,
     &log::SECTION,
     &limits::SECTION,
 ];

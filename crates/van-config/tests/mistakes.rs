@@ -202,15 +202,43 @@ fn times_and_counts_of_checks() {
 }
 
 #[test]
-fn services_of_later_versions() {
+fn services_that_appear_by_themselves() {
     one(
         "[services]\nimport = [\"db-*\", \"Db\"]\n",
         "vand.toml:2:19: services.import: \"Db\" fits no address; accepted: a-z, 0-9, '-', '.', \
          ':port', and '*' and '?' for any characters",
     );
     one(
-        "[services]\nimport = []\ndomain = \"van.internal\"\n",
-        "vand.toml:3:10: services.domain: not in this version yet; take this key out",
+        "[services]\nimport = []\ndomain = \"van internal\"\n",
+        "vand.toml:3:10: services.domain: \"van internal\" is no domain; accepted: labels of a-z, \
+         0-9 and '-' joined by dots, or \"\" for no names",
+    );
+    for (subnet, told) in [
+        (
+            "198.18.0.0/33",
+            "\"198.18.0.0/33\" is no IPv4 network; accepted: an IPv4 network from /8 \
+          to /30, as \"198.18.0.0/16\"",
+        ),
+        (
+            "fd00::/16",
+            "\"fd00::/16\" is no IPv4 network; accepted: an IPv4 network from /8 to /30, \
+          as \"198.18.0.0/16\"",
+        ),
+        (
+            "198.18.0.0/31",
+            "198.18.0.0/31 can't hold services' addresses; accepted: an IPv4 network \
+          from /8 to /30, as \"198.18.0.0/16\"",
+        ),
+        ("198.18.5.0/16", "198.18.5.0/16 has bits behind its prefix; write \"198.18.0.0/16\""),
+    ] {
+        one(
+            &format!("[services]\nsubnet = \"{subnet}\"\n"),
+            &format!("vand.toml:2:10: services.subnet: {told}"),
+        );
+    }
+    one(
+        "[console]\nlisten = \"127.0.0.1:8264\"\n",
+        "vand.toml:2:10: console.listen: not in this version yet; take this key out",
     );
 }
 

@@ -36,6 +36,13 @@ pub struct DnsError {
     pub error: std::io::Error,
 }
 
+impl DnsError {
+    /// Whether another program listens there.
+    pub fn is_in_use(&self) -> bool {
+        self.error.kind() == std::io::ErrorKind::AddrInUse
+    }
+}
+
 /// A running name server; dropping it ends it.
 #[derive(Debug)]
 pub struct DnsServer {

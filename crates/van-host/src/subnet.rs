@@ -26,8 +26,12 @@ const FORBIDDEN: [Errno; 5] =
     [Errno::EPERM, Errno::EACCES, Errno::ENOSYS, Errno::EPROTONOSUPPORT, Errno::EAFNOSUPPORT];
 
 /// A network that this host answers for as if each address were its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subnet(Ipv4Net);
+#[derive(Debug)]
+pub struct Subnet {
+    net: Ipv4Net,
+    /// Whether the route was made here, and not found.
+    made: bool,
+}
 
 /// Why a network can't be this host's own.
 #[derive(Debug, Error)]
@@ -60,7 +64,7 @@ pub enum SubnetError {
 
 impl Subnet {
     /// Makes every address of a network this host's own, until [`Subnet::leave`] or a reboot. One
-    /// that is so already, for instance by an earlier run, is taken over.
+    /// that is so already, for instance by an earlier run, is used as it is.
     ///
     /// # Errors
     /// CAP_NET_ADMIN is missing, or a route leads into the network or to a wider one around it.
@@ -70,35 +74,38 @@ impl Subnet {
         let work = async {
             let others = overlapping(&handle, net).await?;
             if others.own {
-                return Ok(());
+                return Ok(false);
             }
             if let Some(other) = others.foreign {
                 return Err(Problem::InUse(other));
             }
             handle.route().add(route(net)).replace().execute().await?;
-            Ok(())
+            Ok(true)
         };
         match futures_util::future::select(Box::pin(work), connection).await {
             futures_util::future::Either::Left((done, _)) => {
-                done.map_err(|problem| problem.of(net)).map(|()| Self(net))
+                done.map_err(|problem: Problem| problem.of(net)).map(|made| Self { net, made })
             }
             futures_util::future::Either::Right(_) => Err(failed(io::ErrorKind::BrokenPipe.into())),
         }
     }
 
     /// The network.
-    pub fn net(self) -> Ipv4Net {
-        self.0
+    pub fn net(&self) -> Ipv4Net {
+        self.net
     }
 
-    /// Takes the route away again.
+    /// Takes the route away again, if it was made here.
     ///
     /// # Errors
     /// What the kernel said; a route that is gone already is no error.
     pub async fn leave(self) -> Result<(), SubnetError> {
-        let failed = |error: io::Error| failed(self.0, error);
+        if !self.made {
+            return Ok(());
+        }
+        let failed = |error: io::Error| failed(self.net, error);
         let (connection, handle, _) = new_connection().map_err(failed)?;
-        let work = Box::pin(handle.route().del(route(self.0)).execute());
+        let work = Box::pin(handle.route().del(route(self.net)).execute());
         match futures_util::future::select(work, connection).await {
             futures_util::future::Either::Left((Ok(()), _)) => Ok(()),
             futures_util::future::Either::Left((Err(error), _)) => match io_error(error) {

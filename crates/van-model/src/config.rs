@@ -1,7 +1,9 @@
 //! The whole wanted state of one site, as files, environment and defaults give it.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::{AcceptSpec, ByteSize, ConnectorSpec, LinkSpec, ListenerSpec, SiteSpec};
@@ -36,6 +38,11 @@ pub struct Config {
 pub struct ServicesSpec {
     /// Globs of addresses; empty: none. Default: `*`.
     pub import: Vec<String>,
+    /// The domain of their names; empty: they have none. Default: `van.internal`.
+    pub domain: String,
+    /// The network of their addresses, at most 2^24 of them. Default: `198.18.0.0/16`, which is set
+    /// aside for tests between networks (RFC 2544) and in use nowhere else.
+    pub subnet: Ipv4Net,
 }
 
 /// `[identity]`: an intermediate authority of the organisation's own, PEM files.
@@ -77,7 +84,8 @@ pub struct LimitsSpec {
 
 impl Default for ServicesSpec {
     fn default() -> Self {
-        Self { import: vec!["*".into()] }
+        let subnet = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 16);
+        Self { import: vec!["*".into()], domain: "van.internal".into(), subnet }
     }
 }
 

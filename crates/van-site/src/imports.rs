@@ -1,16 +1,18 @@
-//! Services of the network that appear here by themselves, each at a loopback address of its own.
+//! Services of the network that appear here by themselves, each at an address of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use ipnet::Ipv4Net;
 use parking_lot::Mutex;
 use tracing::warn;
+use van_dns::Entry;
 use van_model::api::Severity;
 use van_model::{Address, Bind, ListenerSpec, Name, Protocol};
 use van_net::Tasks;
-use van_proxy::{Listener, ListenerState};
+use van_proxy::{Listener, ListenerError, ListenerState};
 use van_routing::{Routes, ServiceOffers};
 use van_store::{Store, StoreError};
 use wildmatch::WildMatch;
@@ -21,15 +23,15 @@ use crate::site::Site;
 /// The document that keeps which service has which address.
 const DOCUMENT: &str = "imports";
 
-/// The first two bytes of the addresses: a part of 127.0.0.0/8 that nothing else is known to use.
-const NETWORK: [u8; 2] = [127, 77];
-
 /// Services that appear here at once, and places that are remembered: fewer than the network has
 /// addresses, so that a free one is found soon.
 const MAX_IMPORTS: usize = 10_000;
 
 /// Imports that are begun in one turn of the site; each takes some system calls.
 const MAX_AT_ONCE: usize = 200;
+
+/// Other addresses that are tried where another program listens at a service's own.
+const MORE_TRIES: usize = 3;
 
 /// Time for which a service that nobody offers keeps its place.
 const KEPT: Duration = Duration::from_secs(600);
@@ -46,6 +48,10 @@ struct Inner {
     /// The globs that were last looked at, and the version of the routes, once all that follows
     /// from both is done.
     seen: Option<(Option<u64>, Vec<String>)>,
+    /// The network in which they are.
+    network: Option<Ipv4Net>,
+    /// Services for which the network has no address left.
+    without: usize,
 }
 
 struct Import {
@@ -60,6 +66,20 @@ pub(crate) struct ImportState {
     pub(crate) address: Address,
     pub(crate) place: SocketAddr,
     pub(crate) state: Result<ListenerState, String>,
+}
+
+impl Inner {
+    /// The names of what is here, each with all its ports.
+    fn names(&self) -> Vec<(String, Entry)> {
+        let mut names: BTreeMap<&str, Entry> = BTreeMap::new();
+        for (address, import) in &self.running {
+            let (IpAddr::V4(ip), port) = (import.place.ip(), import.place.port()) else { continue };
+            let entry = names.entry(address.name());
+            let entry = entry.or_insert_with(|| Entry { address: ip, ports: Vec::new() });
+            entry.ports.push(port);
+        }
+        names.into_iter().map(|(name, entry)| (name.to_owned(), entry)).collect()
+    }
 }
 
 impl Imports {
@@ -89,10 +109,12 @@ impl Imports {
     fn addresses_of(
         &self,
         store: &Store,
+        network: Ipv4Net,
         names: &BTreeSet<String>,
         running: &BTreeSet<String>,
     ) -> BTreeMap<String, Ipv4Addr> {
         let mut places = self.places.get();
+        places.retain(|_, address| network.contains(&*address));
         let fresh = names.iter().filter(|name| !places.contains_key(*name)).count();
         if places.len() + fresh > MAX_IMPORTS {
             places.retain(|name, _| names.contains(name) || running.contains(name));
@@ -102,10 +124,7 @@ impl Imports {
             if places.contains_key(name) || places.len() >= MAX_IMPORTS {
                 continue;
             }
-            let mut hasher = DefaultHasher::new();
-            name.hash(&mut hasher);
-            let start = hasher.finish() as u16;
-            let mut order = (0..u16::MAX).map(|n| at(start.wrapping_add(n)));
+            let mut order = places_from(network, hash(name));
             if let Some(free) = order.find(|address| taken.insert(*address)) {
                 places.insert(name.clone(), free);
             }
@@ -119,12 +138,37 @@ impl Imports {
         places.retain(|name, _| names.contains(name));
         places
     }
+
+    /// Gives a service the next free address after the one that it has.
+    fn next_address(&self, store: &Store, network: Ipv4Net, address: &Address) -> Option<Ipv4Addr> {
+        let mut places = self.places.get();
+        let taken: BTreeSet<Ipv4Addr> = places.values().copied().collect();
+        let now = places.get(address.name()).copied();
+        let order = places_from(network, hash(address.name()));
+        let mut after = order.skip_while(|place| Some(*place) != now);
+        let next = after.find(|place| !taken.contains(place))?;
+        places.insert(address.name().to_owned(), next);
+        if let Err(error) = self.places.change(store, |kept| *kept = places) {
+            warn!(%error, "the addresses of imported services are not kept");
+        }
+        Some(next)
+    }
 }
 
-/// An address of the network, without its first and last, which look like the network's own.
-fn at(number: u16) -> Ipv4Addr {
-    let [high, low] = number.clamp(1, u16::MAX - 1).to_be_bytes();
-    Ipv4Addr::new(NETWORK[0], NETWORK[1], high, low)
+/// Where the search for a name's address begins.
+fn hash(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The addresses of a network for services, each once, from one on that `hash` tells: without its
+/// first and last, which look like the network's own, and the name server's. At most 65,533.
+fn places_from(network: Ipv4Net, hash: u64) -> impl Iterator<Item = Ipv4Addr> {
+    let base = network.network().to_bits();
+    let count = (1_u64 << (32 - network.prefix_len()).min(16)) - 3;
+    let at = move |n: u64| u32::try_from(2 + n % count).expect("a count of 16 bits");
+    (0..count).map(move |n| Ipv4Addr::from_bits(base + at((hash % count) + n)))
 }
 
 /// The port under which a service appears: its name's, an explicit one, the one that it has `now`
@@ -166,12 +210,29 @@ impl Site {
     /// else can take it before the service is back.
     pub(crate) fn sync_imports(&self) {
         let routes = self.map.routes();
-        let globs = self.loaded.lock().config.services.import.clone();
-        let seen = (Some(routes.version), globs);
+        let services = self.loaded.lock().config.services.clone();
+        let seen = (Some(routes.version), services.import.clone());
         let mut inner = self.imports.inner.lock();
+        let network = match inner.network {
+            // A fresh site listens nowhere: the network is looked for when there is a service.
+            None if wanted(&routes, &seen.1, |_| None).is_empty() => None,
+            _ => match self.ground(&services) {
+                Some(network) => Some(network),
+                None => return,
+            },
+        };
+        if inner.network != network {
+            inner.running.clear();
+            inner.network = network;
+            inner.seen = None;
+        }
         if inner.seen.as_ref() == Some(&seen) || self.tasks.is_cancelled() {
             return;
         }
+        let Some(network) = network else {
+            inner.seen = Some(seen);
+            return;
+        };
         let now = |address: &Address| inner.running.get(address).map(|i| i.place.port());
         let wanted = wanted(&routes, &seen.1, now);
         let same_globs = inner.seen.as_ref().is_some_and(|(_, globs)| *globs == seen.1);
@@ -196,11 +257,28 @@ impl Site {
         }
         let names = fresh.keys().map(|address| address.name().to_owned()).collect();
         let running = inner.running.keys().map(|address| address.name().to_owned()).collect();
-        let places = self.imports.addresses_of(&self.store, &names, &running);
+        let places = self.imports.addresses_of(&self.store, network, &names, &running);
+        let mut without = 0;
         for (address, port) in fresh {
-            let Some(ip) = places.get(address.name()) else { continue };
-            let place = SocketAddr::new(IpAddr::V4(*ip), port);
-            let listener = self.import(&address, place);
+            let Some(ip) = places.get(address.name()) else {
+                without += 1;
+                continue;
+            };
+            let alone = !running.contains(address.name());
+            let mut place = SocketAddr::new(IpAddr::V4(*ip), port);
+            let mut listener = self.import(&address, place);
+            // Another program may have just this address: that of another site, for instance.
+            for _ in 0..MORE_TRIES {
+                if !alone || !listener.as_ref().is_err_and(|e| e.code() == "AddressInUse") {
+                    break;
+                }
+                let Some(ip) = self.imports.next_address(&self.store, network, &address) else {
+                    break;
+                };
+                place.set_ip(IpAddr::V4(ip));
+                listener = self.import(&address, place);
+            }
+            let listener = listener.map_err(|e| e.to_string());
             if let Err(why) = &listener {
                 let text = format!("service {address} can't appear at {place}: {why}");
                 let subject = format!("service/{address}");
@@ -208,6 +286,12 @@ impl Site {
             }
             inner.running.insert(address, Import { place, listener, gone: None });
         }
+        if without > inner.without {
+            let text = format!("{without} services don't appear: {network} has no address left");
+            self.event(Severity::Warning, "ImportFailed", "services/subnet".into(), text);
+        }
+        inner.without = without;
+        self.publish_names(inner.names());
     }
 
     /// Tries again to bind what could not be bound.
@@ -215,18 +299,19 @@ impl Site {
         let mut inner = self.imports.inner.lock();
         for (address, import) in &mut inner.running {
             if import.listener.is_err() {
-                import.listener = self.import(address, import.place);
+                let listener = self.import(address, import.place);
+                import.listener = listener.map_err(|e| e.to_string());
             }
         }
     }
 
-    fn import(&self, address: &Address, place: SocketAddr) -> Result<Listener, String> {
-        let name = Name::from_lossy(address.as_str()).ok_or("it has no usable name")?;
+    fn import(&self, address: &Address, place: SocketAddr) -> Result<Listener, ListenerError> {
+        let name = Name::from_lossy(address.as_str()).expect("an address has letters or digits");
         let spec = ListenerSpec::new(name, address.clone(), Bind::Tcp(place.into()));
         let mailbox = self.mailbox.clone();
         let changed = std::sync::Arc::new(move || mailbox.ring());
         let worker: &Tasks = self.workers.get(self.workers.next());
-        Listener::start(spec, self.dispatcher.clone(), worker, changed).map_err(|e| e.to_string())
+        Listener::start(spec, self.dispatcher.clone(), worker, changed)
     }
 }
 
@@ -234,20 +319,22 @@ impl Site {
 mod tests {
     use super::*;
 
+    const NET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 77, 0, 0), 16);
+
     #[test]
     fn a_service_keeps_its_address_and_no_two_share_one() {
         let store = Store::in_memory();
         let imports = Imports::load(&store).unwrap();
         let names: BTreeSet<String> = (0..2000).map(|n| format!("service-{n}")).collect();
-        let places = imports.addresses_of(&store, &names, &BTreeSet::new());
+        let places = imports.addresses_of(&store, NET, &names, &BTreeSet::new());
         assert_eq!(places.len(), 2000);
         assert_eq!(places.values().collect::<BTreeSet<_>>().len(), 2000, "one address twice");
-        assert!(places.values().all(|address| address.octets()[..2] == NETWORK));
+        assert!(places.values().all(|address| NET.contains(address)));
         let again = Imports::load(&store).unwrap();
-        assert_eq!(again.addresses_of(&store, &names, &BTreeSet::new()), places);
+        assert_eq!(again.addresses_of(&store, NET, &names, &BTreeSet::new()), places);
         let one = BTreeSet::from(["service-0".to_owned()]);
         let fresh = Imports::load(&Store::in_memory()).unwrap();
-        let alone = fresh.addresses_of(&Store::in_memory(), &one, &BTreeSet::new());
+        let alone = fresh.addresses_of(&Store::in_memory(), NET, &one, &BTreeSet::new());
         assert_eq!(alone["service-0"], places["service-0"], "the same everywhere");
     }
 
@@ -256,12 +343,12 @@ mod tests {
         let store = Store::in_memory();
         let imports = Imports::load(&store).unwrap();
         let kept = BTreeSet::from(["kept".to_owned()]);
-        let place = imports.addresses_of(&store, &kept, &BTreeSet::new())["kept"];
+        let place = imports.addresses_of(&store, NET, &kept, &BTreeSet::new())["kept"];
         let many = (0..MAX_IMPORTS - 1).map(|n| format!("once-{n}")).collect();
-        assert_eq!(imports.addresses_of(&store, &many, &kept).len(), MAX_IMPORTS - 1);
+        assert_eq!(imports.addresses_of(&store, NET, &many, &kept).len(), MAX_IMPORTS - 1);
         let late = BTreeSet::from(["late".to_owned()]);
-        assert_eq!(imports.addresses_of(&store, &late, &kept).len(), 1, "there is room again");
-        assert_eq!(imports.addresses_of(&store, &kept, &BTreeSet::new())["kept"], place);
+        assert_eq!(imports.addresses_of(&store, NET, &late, &kept).len(), 1, "there is room again");
+        assert_eq!(imports.addresses_of(&store, NET, &kept, &BTreeSet::new())["kept"], place);
     }
 
     #[test]
@@ -295,8 +382,33 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_network_are_left_alone() {
-        assert_eq!(at(0), Ipv4Addr::new(127, 77, 0, 1));
-        assert_eq!(at(u16::MAX), Ipv4Addr::new(127, 77, 255, 254));
+    fn the_networks_ends_and_the_name_servers_address_are_left_alone() {
+        for (network, count) in
+            [("127.77.0.0/16", 65_533), ("10.0.0.0/8", 65_533), ("10.9.8.0/29", 5)]
+        {
+            let network: Ipv4Net = network.parse().unwrap();
+            for hash in [0, 1, 77, u64::MAX] {
+                let all: BTreeSet<Ipv4Addr> = places_from(network, hash).collect();
+                assert_eq!(all.len(), count);
+                assert!(all.iter().all(|address| network.contains(address)));
+                let first = network.network().to_bits();
+                let kept = [first, first + 1, network.broadcast().to_bits()];
+                assert!(kept.iter().all(|bits| !all.contains(&Ipv4Addr::from_bits(*bits))));
+            }
+        }
+        let one: Vec<_> = places_from("10.0.0.0/30".parse().unwrap(), 5).collect();
+        assert_eq!(one, [Ipv4Addr::new(10, 0, 0, 2)]);
+    }
+
+    #[test]
+    fn in_another_network_a_service_has_an_address_of_that() {
+        let store = Store::in_memory();
+        let imports = Imports::load(&store).unwrap();
+        let names = BTreeSet::from(["shop".to_owned()]);
+        let here = imports.addresses_of(&store, NET, &names, &BTreeSet::new())["shop"];
+        let other: Ipv4Net = "198.18.0.0/16".parse().unwrap();
+        let there = imports.addresses_of(&store, other, &names, &BTreeSet::new())["shop"];
+        assert!(NET.contains(&here) && other.contains(&there));
+        assert_eq!(here.octets()[2..], there.octets()[2..]);
     }
 }

@@ -20,6 +20,7 @@ mod imports;
 mod join;
 mod listening;
 mod mailbox;
+mod naming;
 mod network;
 mod network_view;
 mod paths;

@@ -1,6 +1,7 @@
 //! The site itself: what it is made of, its start, its one task, and its stop.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use crate::events::EventLog;
 use crate::identity::OwnIdentity;
 use crate::imports::Imports;
 use crate::mailbox::{Letters, Mailbox};
+use crate::naming::Naming;
 use crate::network::Network;
 use crate::paths::{Map, Members};
 use crate::peers::PeerBook;
@@ -46,6 +48,9 @@ pub struct Environment {
     pub ephemeral: bool,
     /// Names the site after its id: this, `-`, and 6 characters of the id.
     pub name_prefix: Option<String>,
+    /// Where the daemon's sockets and its word to the host's name services are; `None`: nothing of
+    /// the host is changed and no names are answered.
+    pub runtime_dir: Option<PathBuf>,
     /// The way out that the environment variables name.
     pub proxy: Option<Proxy>,
     /// Reads the configuration anew; `None`: there is none to read.
@@ -85,6 +90,7 @@ pub struct Site {
     pub(crate) network: Network,
     pub(crate) services: Services,
     pub(crate) imports: Imports,
+    pub(crate) naming: Naming,
     pub(crate) map: Arc<Map>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) environment: Environment,
@@ -178,6 +184,7 @@ impl Site {
             network,
             services: Services::default(),
             imports,
+            naming: Naming::default(),
             map,
             mailbox,
             environment,
@@ -313,6 +320,7 @@ impl Site {
         let stopped = self.running.lock().stop_taking();
         blocking(|| stopped.into_iter().for_each(Listener::stop));
         self.imports.stop();
+        self.stop_naming().await;
         self.links.close_all(DRAIN);
         tokio::select! {
             () = self.until_idle(DRAIN) => {}

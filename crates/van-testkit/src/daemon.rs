@@ -258,6 +258,8 @@ fn command(dir: &Path, limits: Limits, clock: Option<&Clock>) -> Command {
     if let Some(clock) = clock {
         clock.apply(&mut command);
     }
+    // Several sites share this host's addresses; routes are changed in namespaces of their own only.
+    command.env("VAND_SERVICES__SUBNET", "127.77.0.0/16");
     command.arg("run").arg("--config").arg(dir.join("vand.toml"));
     command.arg("--state-dir").arg(dir.join("state"));
     command.arg("--runtime-dir").arg(dir.join("run"));

@@ -25,6 +25,7 @@ impl Bed {
         // Kept for the whole process: its thread is the control runtime.
         let tasks = Box::leak(Box::new(Workers::start(Some(1)).unwrap())).get(0).clone();
         let environment = Environment {
+            runtime_dir: None,
             version: "0".into(),
             ephemeral: false,
             name_prefix: None,
