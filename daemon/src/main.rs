@@ -11,6 +11,7 @@ mod oneshot;
 mod paths;
 mod process;
 mod run;
+mod sockets;
 mod systemd;
 
 use std::process::ExitCode;

@@ -53,6 +53,8 @@ fn run(exports: &[Pair<Target>], imports: &[Pair<Bind>], args: &OneShotArgs) -> 
         ephemeral: true,
         name_prefix: args.site_name.is_none().then(|| format!("export-{}", paths::host_name())),
         runtime_dir: None,
+        handed: van_net::Handed::default(),
+        credentials: None,
         proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
         reload: None,
         set_log: Box::new(move |level| {

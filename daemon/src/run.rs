@@ -1,6 +1,7 @@
 //! `vand run`: a site from its configuration until a signal ends it.
 
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use van_store::{Store, StoreError};
 
 use crate::cli::RunArgs;
 use crate::process::{Exit, IN_USE};
-use crate::{Outcome, files, log, paths, systemd};
+use crate::{Outcome, files, log, paths, sockets, systemd};
 
 /// Threads of the control runtime: the API, dialling and handshakes; flows have their own.
 const CONTROL_THREADS: usize = 2;
@@ -34,6 +35,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         .map_err(|e| Exit::failed("start", format!("{}: {e}", runtime_dir.display())))?;
     let store = Store::open(&state).map_err(store_exit)?;
     let socket = loaded.config.api.socket.clone().unwrap_or_else(|| runtime_dir.join("vand.sock"));
+    let handed = sockets::take();
     let config = args.config.clone();
     let reload = move || files::read(config.as_deref()).map_err(|lines| lines.join("\n"));
     let environment = Environment {
@@ -41,6 +43,8 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         ephemeral: false,
         name_prefix: None,
         runtime_dir: Some(runtime_dir),
+        handed: handed.others,
+        credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
         reload: Some(Box::new(reload)),
         set_log: Box::new(move |level| {
@@ -49,7 +53,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         }),
     };
     let runtime = control_runtime().map_err(|e| Exit::failed("start", e))?;
-    runtime.block_on(serve(loaded, store, socket, environment))
+    runtime.block_on(serve(loaded, store, (handed.api, socket), environment))
 }
 
 /// The runtime of everything but flows.
@@ -61,10 +65,19 @@ pub(crate) fn control_runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-async fn serve(loaded: Loaded, store: Store, socket: PathBuf, environment: Environment) -> Outcome {
+async fn serve(
+    loaded: Loaded,
+    store: Store,
+    (handed, socket): (Option<UnixListener>, PathBuf),
+    environment: Environment,
+) -> Outcome {
     let group = loaded.config.api.group.clone();
     let (site, tasks) = start_site(loaded, store, environment)?;
-    let api = ApiSocket::bind(&socket, &group)
+    let api = match handed {
+        Some(handed) => ApiSocket::adopt(handed, &group),
+        None => ApiSocket::bind(&socket, &group),
+    };
+    let api = api
         .map_err(|e| Exit::failed("start", format!("the API socket {}: {e}", socket.display())))?;
     let stop_api = CancellationToken::new();
     let server = Server::new(api, site.clone()).refusing_itself();

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{
     DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown,
 };
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, geteuid};
@@ -56,6 +56,13 @@ pub struct ApiSocket {
     path: PathBuf,
     listener: UnixListener,
     policy: Policy,
+    /// Of a socket that was bound here.
+    own: Option<Own>,
+}
+
+/// What comes with having bound a socket.
+#[derive(Debug)]
+struct Own {
     /// Device and inode of the socket's file: only that one is removed at the end.
     file: (u64, u64),
     /// Locked for as long as the socket is bound, so that two daemons can't both replace it.
@@ -95,9 +102,24 @@ impl ApiSocket {
             path: path.into(),
             listener,
             policy: Policy { own_uid: geteuid().as_raw(), group: gid, group_name: group.into() },
-            file: (meta.dev(), meta.ino()),
-            _lock: lock,
+            own: Some(Own { file: (meta.dev(), meta.ino()), _lock: lock }),
         })
+    }
+
+    /// Takes over a socket that listens already, with the rights that its maker gave it; only who
+    /// may write is decided here. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// It is no socket that can be registered.
+    pub fn adopt(socket: StdUnixListener, group: &str) -> Result<Self, SocketError> {
+        let path = socket.local_addr().ok().and_then(|a| a.as_pathname().map(Path::to_path_buf));
+        let path = path.unwrap_or_default();
+        let fail = |source| SocketError::Io { path: path.clone(), doing: "taking it over", source };
+        socket.set_nonblocking(true).map_err(fail)?;
+        let listener = UnixListener::from_std(socket).map_err(fail)?;
+        let gid = Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
+        let policy = Policy { own_uid: geteuid().as_raw(), group: gid, group_name: group.into() };
+        Ok(Self { path, listener, policy, own: None })
     }
 
     /// Where the socket is.
@@ -124,8 +146,9 @@ impl ApiSocket {
 
 impl Drop for ApiSocket {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|meta| (meta.dev(), meta.ino()) == self.file);
+        let Some(own) = &self.own else { return };
+        let ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == own.file);
         if ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::debug!(path = %self.path.display(), %error, "can't remove the API socket");
         }
@@ -210,6 +233,17 @@ mod tests {
         assert_eq!(socket.policy().group, None);
         drop(socket);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_of_the_service_manager_is_used_and_left_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vand.sock");
+        let theirs = StdUnixListener::bind(&path).unwrap();
+        let socket = ApiSocket::adopt(theirs.try_clone().unwrap(), NO_GROUP).unwrap();
+        assert_eq!(socket.path(), path);
+        drop(socket);
+        StdUnixStream::connect(&path).unwrap();
     }
 
     #[tokio::test]

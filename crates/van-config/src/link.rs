@@ -11,18 +11,30 @@ pub(crate) const SECTION: Section = Section {
     list: true,
     keys: &[
         Key::new("name", Kind::Text(text::name, text::NAME)),
-        Key::new("token", Kind::Text(token, "the path of a token file")),
+        Key::new("token", Kind::Text(token, "the path of a token file, or credential:NAME")),
         Key::new("cost", Kind::Number(1, 65535)),
         Key::new("proxy", Kind::Text(proxy, PROXY)),
     ],
     required: &["name", "token"],
 };
 
+/// What a token begins with that the service manager hands over.
+pub(crate) const CREDENTIAL: &str = "credential:";
+
+/// The longest name of a credential.
+const MAX_CREDENTIAL: usize = 255;
+
 fn token(text: &str, folder: Option<&str>) -> Result<String, Problem> {
-    if text.starts_with("credential:") {
+    if let Some(name) = text.strip_prefix(CREDENTIAL) {
+        // systemd allows what a file may be called; more than this is never needed.
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let named = name.bytes().all(fits) && !name.starts_with('.') && !name.is_empty();
+        if named && name.len() <= MAX_CREDENTIAL {
+            return Ok(text.into());
+        }
         return Err(Problem::new(
-            "a token out of a credential is not in this version yet",
-            "write the path of a token file",
+            format!("{:?} is no credential's name", text::shorten(name)),
+            "accepted: credential:NAME, as in LoadCredential=NAME:/path of the unit",
         ));
     }
     if text.starts_with("van1.") {

@@ -8,7 +8,7 @@ use crate::file::Input;
 use crate::merge::Merged;
 use crate::mistake::{Mistake, Mistakes, Place, Problem};
 use crate::origin::Origins;
-use crate::{connector, env, tree};
+use crate::{connector, env, link, tree};
 
 /// A configuration without mistakes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +78,14 @@ fn config(merged: &Merged<'_>) -> Result<Config, Unfit> {
     Ok(Config {
         site: figment.extract_inner("site")?,
         accept: optional(figment, "accept")?,
-        links: entries(merged, "link", |_, link| {
-            if let Some(token) = link.remove("token") {
-                link.insert("token".into(), Dict::from([("file".into(), token)]).into());
+        links: entries(merged, "link", |_, entry| {
+            if let Some(token) = entry.remove("token") {
+                let credential = token.as_str().and_then(|t| t.strip_prefix(link::CREDENTIAL));
+                let token = match credential {
+                    Some(name) => Dict::from([("credential".into(), name.into())]),
+                    None => Dict::from([("file".into(), token)]),
+                };
+                entry.insert("token".into(), token.into());
             }
         })?,
         connectors: entries(merged, "connector", |name, entry| {

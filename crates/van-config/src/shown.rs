@@ -94,6 +94,7 @@ fn shown_link(link: &LinkSpec) -> Map<String, Value> {
     let mut shown = object(link);
     let token = match &link.token {
         TokenSpec::File(path) => path.display().to_string(),
+        TokenSpec::Credential(name) => format!("{}{name}", link::CREDENTIAL),
         TokenSpec::Text(_) => "***".into(),
     };
     shown.insert("token".into(), token.into());

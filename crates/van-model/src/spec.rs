@@ -56,6 +56,8 @@ pub struct LinkSpec {
 pub enum TokenSpec {
     /// A file that holds it.
     File(PathBuf),
+    /// A credential of this name, which the service manager gives the daemon.
+    Credential(String),
     /// The text itself (made with `vanctl link create`; never shown again).
     Text(String),
 }

@@ -89,6 +89,11 @@ impl Acceptor {
         TcpListener::from_std(socket.into())
     }
 
+    /// Takes over a socket that listens already.
+    pub fn adopt(socket: socket2::Socket) -> io::Result<TcpListener> {
+        TcpListener::from_std(socket.into())
+    }
+
     /// Accepts until cancelled.
     pub async fn run(self: Arc<Self>, listener: TcpListener, tasks: Tasks) {
         let mut told = None;

@@ -42,6 +42,14 @@ impl Gate {
         }
     }
 
+    /// Takes over a socket that listens already, and goes on to.
+    pub(crate) fn adopt(socket: RawSocket) -> io::Result<Self> {
+        let bound = local_address(&socket)?;
+        socket.set_nonblocking(true)?;
+        tune(&socket);
+        Ok(Self::Tcp(socket, bound))
+    }
+
     /// Where it is, with the port that was taken.
     pub(crate) fn bound(&self) -> String {
         match self {
@@ -134,11 +142,15 @@ fn bind_once(address: SocketAddr) -> io::Result<RawSocket> {
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
-    // Accepted sockets inherit both, which saves two calls a flow; neither is needed.
-    let _ = socket.set_tcp_nodelay(true);
-    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+    tune(&socket);
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// Accepted sockets inherit both, which saves two calls a flow; neither is needed.
+fn tune(socket: &RawSocket) {
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
 }
 
 fn local_address(socket: &RawSocket) -> io::Result<SocketAddr> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 use van_model::ListenerSpec;
 use van_mux::Open;
@@ -33,6 +33,9 @@ const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Pause before a place that could not be listened at is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long clients of a socket that was handed over wait for the first target after the start.
+const FIRST_TARGET: Duration = Duration::from_secs(5);
 
 /// The longest wait for a worker to let go of a place; one poll of a busy one takes far less.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -71,6 +74,8 @@ struct Shared {
 /// The place and the word that it is free, in the order in which they are dropped.
 struct Held {
     gate: Gate,
+    /// Whether clients can connect already.
+    listens: bool,
     _release: Release,
 }
 
@@ -101,6 +106,31 @@ impl Listener {
         changed: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Self, ListenerError> {
         let gate = Gate::bind(&spec.bind)?;
+        Ok(Self::start_at(gate, false, spec, dispatcher, worker, changed))
+    }
+
+    /// The same on a socket that listens already: clients that come before the first target is
+    /// known wait for it a while.
+    pub fn start_on(
+        socket: socket2::Socket,
+        spec: ListenerSpec,
+        dispatcher: Arc<Dispatcher>,
+        worker: &Tasks,
+        changed: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<Self, ListenerError> {
+        let bind = spec.bind.to_string();
+        let gate = Gate::adopt(socket).map_err(|source| ListenerError::Io { bind, source })?;
+        Ok(Self::start_at(gate, true, spec, dispatcher, worker, changed))
+    }
+
+    fn start_at(
+        gate: Gate,
+        listens: bool,
+        spec: ListenerSpec,
+        dispatcher: Arc<Dispatcher>,
+        worker: &Tasks,
+        changed: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
         let route = Route { dispatcher: dispatcher.clone(), plan: Plan::of(&spec) };
         let shared = Arc::new(Shared {
             route: Arc::new(route),
@@ -112,10 +142,10 @@ impl Listener {
             changed,
         });
         let (tasks, released) = (worker.child(), Arc::<Released>::default());
-        let held = Held { gate, _release: Release(released.clone()) };
+        let held = Held { gate, listens, _release: Release(released.clone()) };
         let running = shared.clone();
         tasks.spawn("listener", async move { running.run(held).await });
-        Ok(Self { shared, tasks, released })
+        Self { shared, tasks, released }
     }
 
     /// What is wanted.
@@ -157,6 +187,18 @@ impl Shared {
     /// Opens and closes the place as targets come and go.
     async fn run(&self, mut held: Held) {
         let changes = self.dispatcher.watch(self.route.addresses());
+        if held.listens {
+            let first = async {
+                while !self.has_target() {
+                    changes.changed().await;
+                }
+            };
+            if timeout(FIRST_TARGET, first).await.is_err()
+                && let Err(error) = held.gate.close()
+            {
+                self.show(false, Some(format!("refusing failed: {error}")));
+            }
+        }
         loop {
             if !self.has_target() {
                 changes.changed().await;

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use tracing::info;
-use van_model::ListenerSpec;
 use van_model::api::Severity;
+use van_model::{Bind, ListenerSpec};
 use van_net::{Acceptor, Tasks};
 use van_proxy::Listener;
 
@@ -36,10 +36,17 @@ impl Site {
         let mailbox = self.mailbox.clone();
         let changed = std::sync::Arc::new(move || mailbox.ring());
         let worker = self.workers.get(self.workers.next());
-        let start =
-            || Listener::start(spec.clone(), self.dispatcher.clone(), worker, changed.clone());
-        // A bind's name may have to be resolved.
-        blocking(start).map_err(|error| {
+        let place = match &spec.bind {
+            Bind::Tcp(place) => place.socket_addr(),
+            Bind::Unix(_) => None,
+        };
+        let (spec_now, dispatcher) = (spec.clone(), self.dispatcher.clone());
+        let started = match self.environment.handed.take(spec.name.as_str(), place) {
+            Some(Ok(socket)) => Listener::start_on(socket, spec_now, dispatcher, worker, changed),
+            // A bind's name may have to be resolved.
+            _ => blocking(|| Listener::start(spec_now, dispatcher, worker, changed)),
+        };
+        started.map_err(|error| {
             let text = format!("listener {}: {error}", spec.name);
             self.event(Severity::Error, "BindFailed", format!("listener/{}", spec.name), text);
             error.to_string()
@@ -48,7 +55,11 @@ impl Site {
 
     pub(crate) fn start_accept(&self, address: SocketAddr) -> Result<AcceptRun, String> {
         let _runtime = self.tasks.runtime().enter();
-        let bound = Acceptor::bind(address).and_then(|l| Ok((l.local_addr()?, l)));
+        let listener = match self.environment.handed.take("", Some(address)) {
+            Some(socket) => socket.and_then(Acceptor::adopt),
+            None => Acceptor::bind(address),
+        };
+        let bound = listener.and_then(|l| Ok((l.local_addr()?, l)));
         match bound {
             Ok((bound, listener)) => {
                 info!(%bound, "accepting links");

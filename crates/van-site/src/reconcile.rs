@@ -207,7 +207,7 @@ impl Site {
     /// Whether a new token in its file could help a link: one that is up needs none.
     fn waits_for_token(&self, run: &LinkRun) -> bool {
         run.wanted.source == Source::File
-            && matches!(run.wanted.spec.token, TokenSpec::File(_))
+            && !matches!(run.wanted.spec.token, TokenSpec::Text(_))
             && self.links.to(&run.dial.peer).is_empty()
     }
 
@@ -226,6 +226,14 @@ impl Site {
                 Err(e) => {
                     return Err(bad(format!("the token {} can't be read: {e}", path.display())));
                 }
+            },
+            TokenSpec::Credential(id) => match self.read_credential(id) {
+                Ok(text) => {
+                    let token = Token::decode(&text);
+                    Some(token.map_err(|e| bad(format!("credential {id}: {e}")))?)
+                }
+                Err(_) if kept.is_some() => None,
+                Err(why) => return Err(bad(why)),
             },
         };
         let peer = match (&token, kept) {
@@ -458,6 +466,18 @@ fn merged<S: Clone>(
         (name(spec).to_owned(), Wanted { spec: spec.clone(), source: Source::File, file })
     });
     made.chain(files).collect()
+}
+
+impl Site {
+    /// The text of a credential, or a sentence that says what is missing.
+    fn read_credential(&self, id: &str) -> Result<String, String> {
+        let hint = format!("LoadCredential={id}:/path in the unit gives it: systemctl edit vand");
+        let Some(folder) = &self.environment.credentials else {
+            return Err(format!("there is no credential {id}: systemd gave none; {hint}"));
+        };
+        read_token(&folder.join(id))
+            .map_err(|error| format!("the credential {id} can't be read: {error}; {hint}"))
+    }
 }
 
 fn read_token(path: &Path) -> std::io::Result<String> {

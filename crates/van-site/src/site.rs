@@ -12,7 +12,7 @@ use van_config::Loaded;
 use van_model::api::Severity;
 use van_model::{Name, SiteId};
 use van_mux::Budget;
-use van_net::{Acceptor, Links, LinksConfig, Local, Proxy, Tasks, Workers};
+use van_net::{Acceptor, Handed, Links, LinksConfig, Local, Proxy, Tasks, Workers};
 use van_proxy::{Connectors, Dispatcher, Listener};
 use van_routing::RouterConfig;
 use van_store::Store;
@@ -51,6 +51,10 @@ pub struct Environment {
     /// Where the daemon's sockets and its word to the host's name services are; `None`: nothing of
     /// the host is changed and no names are answered.
     pub runtime_dir: Option<PathBuf>,
+    /// Sockets that the service manager opened.
+    pub handed: Handed,
+    /// The folder of the service manager's credentials.
+    pub credentials: Option<PathBuf>,
     /// The way out that the environment variables name.
     pub proxy: Option<Proxy>,
     /// Reads the configuration anew; `None`: there is none to read.
@@ -211,6 +215,7 @@ impl Site {
             *site.state_problem.lock() = Some(why);
         }
         site.reconcile()?;
+        site.tell_unused_sockets();
         site.refresh_network();
         site.spawn_tasks();
         Ok(site)
@@ -342,6 +347,14 @@ impl Site {
 
     fn egress_flows(&self) -> u64 {
         self.connectors.all().iter().map(|c| c.meter.open.get()).sum()
+    }
+
+    fn tell_unused_sockets(&self) {
+        for (name, place) in self.environment.handed.unused() {
+            let text =
+                format!("systemd's socket {name}, {place}, fits no listener or accept.listen");
+            self.event(Severity::Warning, "SocketUnused", format!("socket/{name}"), text);
+        }
     }
 
     /// Tells of state files that were unusable; each is a loss that an operator must know.

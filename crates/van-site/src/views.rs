@@ -72,6 +72,7 @@ impl Site {
                 cost: spec.cost,
                 token_file: match &spec.token {
                     TokenSpec::File(path) => Some(path.display().to_string()),
+                    TokenSpec::Credential(name) => Some(format!("credential:{name}")),
                     TokenSpec::Text(_) => None,
                 },
                 proxy: spec.proxy.as_deref().map(masked),

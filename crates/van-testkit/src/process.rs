@@ -29,10 +29,20 @@ impl Process {
     /// When it can't be started.
     #[track_caller]
     pub fn start(mut command: Command, log: &Path) -> Self {
+        command.stdin(Stdio::null());
+        Self::start_as_is(command, log)
+    }
+
+    /// The same with the standard input that the command has.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[track_caller]
+    pub fn start_as_is(mut command: Command, log: &Path) -> Self {
         let file = File::options().create(true).append(true).open(log);
         let file = file.unwrap_or_else(|e| panic!("can't write {}: {e}", log.display()));
         let again = file.try_clone().expect("a file descriptor can be doubled");
-        command.stdin(Stdio::null()).stdout(file).stderr(again);
+        command.stdout(file).stderr(again);
         let child = command.spawn().unwrap_or_else(|e| panic!("can't start {command:?}: {e}"));
         Self { child, log: log.into(), ended: None }
     }

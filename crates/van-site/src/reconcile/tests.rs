@@ -26,6 +26,8 @@ impl Bed {
         let tasks = Box::leak(Box::new(Workers::start(Some(1)).unwrap())).get(0).clone();
         let environment = Environment {
             runtime_dir: None,
+            handed: van_net::Handed::default(),
+            credentials: None,
             version: "0".into(),
             ephemeral: false,
             name_prefix: None,
