@@ -6,6 +6,7 @@ mod config;
 mod connector;
 mod daemon;
 mod event;
+mod explain;
 mod expose;
 mod flow;
 mod link;
@@ -79,6 +80,9 @@ pub(crate) enum Command {
     /// Look for what is wrong
     #[command(after_help = check::EXAMPLE)]
     Check,
+    /// Tell what a code means and what to do about it
+    #[command(after_help = explain::EXAMPLE)]
+    Explain(explain::Explain),
     /// The daemon's configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -120,6 +124,7 @@ impl Command {
             Self::Flows(command) => command.run(session).await,
             Self::Trace(command) => command.run(session).await,
             Self::Check => check::run(session).await,
+            Self::Explain(command) => command.run(session.output),
             Self::Config(command) => command.run(session).await,
             Self::Reload => daemon::reload(session).await,
             Self::Log(command) => command.run(session).await,

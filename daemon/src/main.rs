@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod files;
 mod log;
+mod log_rate;
 mod oneshot;
 mod paths;
 mod process;

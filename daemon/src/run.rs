@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 use van_api::{ApiSocket, Server};
 use van_config::Loaded;
 use van_net::{Proxy, Tasks, Workers};
@@ -87,14 +87,11 @@ async fn serve(
     systemd::ready(&status_line(&site));
     let mut changes = site.changes();
     let mut told = String::new();
-    let mut watchdog = systemd::watchdog_interval().map(tokio::time::interval);
+    if let Some(interval) = systemd::watchdog_interval() {
+        tasks.spawn("watchdog", feed_watchdog(site.clone(), interval));
+    }
     loop {
         tokio::select! {
-            () = beat(&mut watchdog) => {
-                // A site whose state can't be read any more is not alive.
-                let _readable = site.glance();
-                systemd::alive();
-            }
             _ = signals.hangup.recv() => reload(&site).await,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
@@ -119,11 +116,15 @@ async fn serve(
     Ok(())
 }
 
-/// Waits until systemd wants to hear again that the daemon works; for ever if it doesn't ask.
-async fn beat(watchdog: &mut Option<tokio::time::Interval>) {
-    match watchdog {
-        Some(interval) => drop(interval.tick().await),
-        None => std::future::pending().await,
+/// Tells systemd that the daemon works, for as long as everything that does the work turns.
+async fn feed_watchdog(site: Arc<Site>, interval: Duration) {
+    let mut beat = tokio::time::interval(interval);
+    loop {
+        beat.tick().await;
+        match site.pulse(interval / 2).await {
+            Ok(()) => systemd::alive(),
+            Err(why) => error!(why, "systemd's watchdog is not fed"),
+        }
     }
 }
 

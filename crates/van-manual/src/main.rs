@@ -16,6 +16,8 @@ fn main() -> Result<(), Error> {
             fs::remove_file(path)?;
         }
     }
+    // The messages of the journal stand beside the pages, from the same source.
+    fs::write(folder.join("vand.catalog"), van_model::catalogue())?;
     for page in van_manual::pages() {
         fs::write(folder.join(page.file), page.text)?;
     }

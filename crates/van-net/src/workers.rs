@@ -5,8 +5,11 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
@@ -63,6 +66,28 @@ impl Workers {
         self.next.fetch_add(1, Ordering::Relaxed) % self.tasks.len()
     }
 
+    /// Whether every worker turns to a new task within `patience`; the error is a sentence on the
+    /// first that does not.
+    pub async fn pulse(&self, patience: Duration) -> Result<(), String> {
+        let ask = |tasks: &Tasks| {
+            let (answer, answered) = oneshot::channel();
+            tasks.spawn("pulse", async move {
+                // Who asked may have given up.
+                let _ = answer.send(());
+            });
+            answered
+        };
+        let asked: Vec<_> = self.tasks.iter().map(ask).collect();
+        let deadline = tokio::time::Instant::now() + patience;
+        for (index, answered) in asked.into_iter().enumerate() {
+            if !matches!(timeout_at(deadline, answered).await, Ok(Ok(()))) {
+                let seconds = patience.as_secs_f32();
+                return Err(format!("worker {index} of the data plane is stuck for {seconds} s"));
+            }
+        }
+        Ok(())
+    }
+
     /// Ends all tasks and threads; returns when they have ended.
     pub fn stop(mut self) {
         self.stop.cancel();
@@ -70,5 +95,25 @@ impl Workers {
             // A worker that panicked has been reported by its task.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_is_stuck_is_found() {
+        let workers = Workers::start(Some(2)).unwrap();
+        workers.pulse(Duration::from_secs(10)).await.unwrap();
+        let (free, stuck) = std::sync::mpsc::channel::<()>();
+        workers.get(1).spawn("stuck", async move {
+            let _ = stuck.recv();
+        });
+        let told = workers.pulse(Duration::from_millis(50)).await.unwrap_err();
+        assert!(told.contains("worker 1"), "{told}");
+        free.send(()).unwrap();
+        workers.pulse(Duration::from_secs(10)).await.unwrap();
+        workers.stop();
     }
 }

@@ -4,8 +4,12 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use van_model::api::{Event, Severity};
+use van_model::message_id;
 
 use crate::clock;
+
+/// The target of events in the log: their fields have the names that the journal is to have.
+pub const EVENT_TARGET: &str = "van_event";
 
 /// Events kept; older ones are in the journal.
 const KEPT: usize = 1000;
@@ -18,6 +22,32 @@ pub(crate) struct EventLog(Mutex<Ring>);
 struct Ring {
     events: VecDeque<Event>,
     last: u64,
+}
+
+/// Writes an event to the log under [`EVENT_TARGET`], with the journal's own names of fields.
+fn log(severity: Severity, reason: &str, subject: &str, message: &str) {
+    let about = |kind: &str| subject.strip_prefix(kind)?.strip_prefix('/');
+    let (link, service, site) = (about("link"), about("service"), about("site"));
+    let id = message_id(reason);
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::$level!(
+                target: EVENT_TARGET,
+                MESSAGE_ID = id,
+                VAN_REASON = reason,
+                VAN_SUBJECT = subject,
+                VAN_LINK = link,
+                VAN_SERVICE = service,
+                VAN_SITE = site,
+                "{message}"
+            )
+        };
+    }
+    match severity {
+        Severity::Info => event!(info),
+        Severity::Warning => event!(warn),
+        Severity::Error => event!(error),
+    }
 }
 
 impl EventLog {
@@ -35,11 +65,7 @@ impl EventLog {
         if repeated {
             return;
         }
-        match severity {
-            Severity::Info => tracing::info!(van.subject = %subject, reason, "{message}"),
-            Severity::Warning => tracing::warn!(van.subject = %subject, reason, "{message}"),
-            Severity::Error => tracing::error!(van.subject = %subject, reason, "{message}"),
-        }
+        log(severity, reason, &subject, &message);
         ring.last += 1;
         let sequence = ring.last;
         let reason = reason.to_owned();

@@ -37,4 +37,5 @@ mod upkeep;
 mod views;
 
 pub use error::SiteError;
+pub use events::EVENT_TARGET;
 pub use site::{Environment, Reload, SetLog, Site, Start};

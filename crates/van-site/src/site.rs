@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,8 @@ pub struct Site {
     pub(crate) epoch: u32,
     pub(crate) kept_epoch: Kept<u32>,
     pub(crate) started: Instant,
+    /// When the site's task turned last, in milliseconds after the start.
+    turn: AtomicU64,
     pub(crate) remembered: Remembered,
     /// Why the state directory can't be written, if so.
     pub(crate) state_problem: Mutex<Option<String>>,
@@ -155,10 +158,10 @@ impl Site {
         let map = Map::new(network.routes(), peers.clone());
         let mailbox: Arc<Mailbox> = Arc::default();
         let bell = mailbox.clone();
-        let ring: Arc<dyn Fn() + Send + Sync> = Arc::new(move || bell.ring());
-        let connectors = Connectors::new(workers.clone(), ring, tasks.clone());
-        let limits = &loaded.config.limits;
-        let dispatcher = Dispatcher::new(connectors.clone(), &workers, limits.flows);
+        let connectors =
+            Connectors::new(workers.clone(), Arc::new(move || bell.ring()), tasks.clone());
+        let flows = loaded.config.limits.flows;
+        let dispatcher = Dispatcher::new(connectors.clone(), &workers, flows);
         let links = Links::new(LinksConfig {
             local: local(&own, &loaded, &environment),
             identity: own.identity.clone(),
@@ -199,6 +202,7 @@ impl Site {
             epoch,
             kept_epoch,
             started: Instant::now(),
+            turn: AtomicU64::new(0),
             remembered: Remembered::default(),
             state_problem: Mutex::default(),
             noted: Notify::new(),
@@ -206,8 +210,7 @@ impl Site {
             changed: watch::Sender::new(0),
             this: this.clone(),
         });
-        site.mailbox.belongs_to(&site);
-        site.map.belongs_to(&site.links);
+        site.introduce();
         site.tell_set_aside();
         if let Some(why) = problem {
             let text = format!("the start is not counted, vand goes on without: {why}");
@@ -219,6 +222,12 @@ impl Site {
         site.refresh_network();
         site.spawn_tasks();
         Ok(site)
+    }
+
+    /// Tells its parts where they belong.
+    fn introduce(self: &Arc<Self>) {
+        self.mailbox.belongs_to(self);
+        self.map.belongs_to(&self.links);
     }
 
     fn spawn_tasks(&self) {
@@ -247,6 +256,8 @@ impl Site {
                 }
                 _ = tick.tick() => self.tick(),
             }
+            let turn = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.turn.store(turn, Ordering::Relaxed);
         }
     }
 
@@ -279,6 +290,16 @@ impl Site {
         self.drain_replaced();
         self.refresh_network();
         self.notify();
+    }
+
+    /// Whether the site's task and every worker of the data plane go on; the error is a sentence.
+    pub async fn pulse(&self, patience: Duration) -> Result<(), String> {
+        let turn = Duration::from_millis(self.turn.load(Ordering::Relaxed));
+        let quiet = self.started.elapsed().saturating_sub(turn);
+        if quiet > patience + TICK {
+            return Err(format!("the site's task is stuck for {} s", quiet.as_secs()));
+        }
+        self.workers.pulse(patience).await
     }
 
     /// Says that something which status shows has changed.
