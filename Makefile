@@ -8,10 +8,11 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 FUZZ_SECONDS ?= 60
 
 -include benches/bench.mk
+-include packaging/package.mk
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: build
 build: ## Build vand and vanctl, optimised, in target/release

@@ -76,6 +76,22 @@ tests() {
     fi
 }
 
+# Booted hosts with the packages of this tree. Not every machine can: in CI it must.
+laboratory() {
+    local out=$CARGO_TARGET_DIR/test-lab.log status=0 good bad
+    echo "== laboratory"
+    scripts/test-lab.sh 2>&1 | tee "$out" || status=$?
+    if ((status == 77)) && [[ ${CI-} != true ]]; then
+        echo "== laboratory: NOT RUN, $(tail -n 1 "$out")"
+        return
+    fi
+    read -r good bad < <(awk '/^test result: / { g += $4; b += $6 } END { print g + 0, b + 0 }' "$out")
+    passed=$((passed + good))
+    ((status != 0 && bad == 0)) && bad=1
+    failed=$((failed + bad))
+    ((bad == 0)) || troubles+=("laboratory: $(grep -E '^test .* FAILED$' "$out" | cut -d ' ' -f 2 | paste -sd ',') (status $status)")
+}
+
 need cc gcc         # aws-lc and jemalloc are compiled
 need make make      # jemalloc's own build
 need unshare util-linux # a file system of its own for the daemon whose disk is full
@@ -100,12 +116,19 @@ if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 
 fi
 mkdir -p "$CARGO_TARGET_DIR"
 
+# The hosts' root is fetched while everything else is built.
+scripts/test-lab.sh --prepare >"$CARGO_TARGET_DIR/lab-root.log" 2>&1 &
+preparing=$!
+
 check "form (cargo fmt)" cargo fmt --all --check
 check "lints (cargo clippy)" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 check "dependencies (cargo deny)" scripts/deny.sh
 check "build" cargo build --workspace --all-targets --locked
 tests
 check "demo" scripts/test-demo.sh
+# Why it failed is told again by the laboratory itself.
+wait "$preparing" || true
+laboratory
 
 for trouble in "${troubles[@]}"; do
     echo "failed: $trouble"

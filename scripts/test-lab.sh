@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Tests the packages on booted hosts: builds them, a root for hosts, and runs tests/lab/hosts in a
+# capsule. `test-lab.sh --prepare` builds the root only. Other arguments go to the tests. Ends with 77
+# where the machine can't have a laboratory, and says what it needs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+cache=${VAN_LAB_CACHE:-$CARGO_TARGET_DIR/lab}
+mkdir -p "$cache"
+
+# Says what keeps this machine from it, or nothing.
+lacking() {
+    ((EUID == 0)) || { echo "root: run sudo make test-lab" && return; }
+    unshare --mount --net --pid --cgroup --fork true 2>/dev/null ||
+        { echo "the right to make namespaces" && return; }
+    [[ -c /dev/fuse && -c /dev/net/tun ]] || echo "/dev/fuse and /dev/net/tun"
+}
+
+# need COMMAND PACKAGE
+missing=()
+need() {
+    command -v "$1" >/dev/null || missing+=("$2")
+}
+
+why=$(lacking)
+if [[ -n $why ]]; then
+    echo "the laboratory can't run here: it needs $why" >&2
+    exit 77
+fi
+need mmdebstrap mmdebstrap
+need systemd-nspawn systemd-container
+need nft nftables
+need ip iproute2
+need unshare util-linux
+need dh debhelper
+need dpkg-buildpackage dpkg-dev
+if ((${#missing[@]} > 0)); then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+root=$(tests/lab/build-root.sh "$cache")
+[[ ${1-} == --prepare ]] && exit
+
+packages=$CARGO_TARGET_DIR/lab-packages
+rm -rf "$packages"
+packaging/deb.sh "$packages/first" >"$cache/deb.log" 2>&1 ||
+    { tail -n 40 "$cache/deb.log" >&2 && exit 1; }
+VAND_REVISION=2 packaging/deb.sh "$packages/upgrade" >"$cache/deb.log" 2>&1 ||
+    { tail -n 40 "$cache/deb.log" >&2 && exit 1; }
+
+tests=$(cargo test --locked -p van-lab --test hosts --no-run --message-format=json |
+    sed -n 's/.*"executable":"\([^"]*hosts-[^"]*\)".*/\1/p')
+VAN_LAB_ROOT=$root \
+    VAN_LAB_PACKAGE=$(ls "$packages"/first/vand_*.deb) \
+    VAN_LAB_UPGRADE=$(ls "$packages"/upgrade/vand_*.deb) \
+    exec tests/lab/capsule.sh "$tests" --test-threads="${VAN_LAB_THREADS:-2}" "$@"

@@ -1,0 +1,88 @@
+//! What a test of hosts has.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::host::Host;
+use crate::network::{Router, Segment};
+
+/// Where everything of a laboratory lies: in memory, and away with the capsule.
+const PLACE: &str = "/run/van-lab";
+
+/// A laboratory. Its hosts are switched off with it.
+#[derive(Debug)]
+pub struct Lab {
+    number: u32,
+    world: Segment,
+}
+
+impl Lab {
+    /// Opens one, with a segment that stands for the Internet.
+    ///
+    /// # Panics
+    /// Outside the capsule; the message says how to get there.
+    #[track_caller]
+    #[allow(clippy::new_without_default, reason = "it is no plain value")]
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        assert!(
+            Path::new(PLACE).is_dir() && std::env::var_os("VAN_LAB_ROOT").is_some(),
+            "the laboratory needs its capsule and its root: run `make test-lab`"
+        );
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self { number, world: Segment::new(&format!("w{number}")) }
+    }
+
+    /// The Debian root that hosts share.
+    pub(crate) fn root() -> PathBuf {
+        std::env::var_os("VAN_LAB_ROOT").expect("a laboratory was opened").into()
+    }
+
+    /// A package just built: the first, or the later one of the same version.
+    ///
+    /// # Panics
+    /// When it was not built.
+    #[track_caller]
+    pub fn package(upgrade: bool) -> PathBuf {
+        let variable = if upgrade { "VAN_LAB_UPGRADE" } else { "VAN_LAB_PACKAGE" };
+        let path = std::env::var_os(variable).map(PathBuf::from);
+        let path =
+            path.unwrap_or_else(|| panic!("{variable} names no package: run `make test-lab`"));
+        assert!(path.is_file(), "{variable} names {}, which is no file", path.display());
+        path
+    }
+
+    /// Boots a host that can be reached by everybody, at 203.0.113.N.
+    ///
+    /// # Panics
+    /// When it doesn't boot.
+    #[track_caller]
+    pub fn public(&self, name: &str, n: u8) -> Host {
+        let address = format!("203.0.113.{n}");
+        self.host(name, &self.world, &address, None)
+    }
+
+    /// Boots a host at 10.N.0.10 behind a router of its own, which lets nothing in.
+    ///
+    /// # Panics
+    /// When it doesn't boot.
+    #[track_caller]
+    pub fn private(&self, name: &str, n: u8) -> (Host, Router) {
+        let inner = Segment::new(&format!("l{}-{n}", self.number));
+        let gateway = format!("10.{n}.0.1");
+        let router = Router::new(
+            &format!("r{}-{n}", self.number),
+            (&self.world, &format!("203.0.113.{}/24", 100 + n)),
+            (&inner, &format!("{gateway}/24")),
+        );
+        (self.host(name, &inner, &format!("10.{n}.0.10"), Some(&gateway)), router)
+    }
+
+    fn host(&self, name: &str, segment: &Segment, address: &str, gateway: Option<&str>) -> Host {
+        let folder = PathBuf::from(PLACE).join(self.number.to_string()).join(name);
+        let mut host = Host::new(name, &format!("h{}-{name}", self.number), folder, address);
+        host.plug(segment, &format!("{address}/24"), gateway);
+        host.boot();
+        host
+    }
+}
