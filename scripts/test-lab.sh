@@ -35,6 +35,7 @@ need ip iproute2
 need unshare util-linux
 need dh debhelper
 need dpkg-buildpackage dpkg-dev
+need rpmbuild rpm
 if ((${#missing[@]} > 0)); then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
@@ -44,14 +45,17 @@ root=$(tests/lab/build-root.sh "$cache")
 
 packages=$CARGO_TARGET_DIR/lab-packages
 rm -rf "$packages"
-packaging/deb.sh "$packages/first" >"$cache/deb.log" 2>&1 ||
-    { tail -n 40 "$cache/deb.log" >&2 && exit 1; }
-VAND_REVISION=2 packaging/deb.sh "$packages/upgrade" >"$cache/deb.log" 2>&1 ||
-    { tail -n 40 "$cache/deb.log" >&2 && exit 1; }
+# build NAME COMMAND…: what a build says is of interest only when it fails.
+build() {
+    "${@:2}" >"$cache/$1.log" 2>&1 || { tail -n 40 "$cache/$1.log" >&2 && exit 1; }
+}
+for kind in deb rpm; do
+    build "$kind" "packaging/$kind.sh" "$packages/first"
+    # The same version once more: for apt and rpm it is an upgrade.
+    build "$kind" env VAND_REVISION=2 "packaging/$kind.sh" "$packages/later"
+done
 
 tests=$(cargo test --locked -p van-lab --test hosts --no-run --message-format=json |
     sed -n 's/.*"executable":"\([^"]*hosts-[^"]*\)".*/\1/p')
-VAN_LAB_ROOT=$root \
-    VAN_LAB_PACKAGE=$(ls "$packages"/first/vand_*.deb) \
-    VAN_LAB_UPGRADE=$(ls "$packages"/upgrade/vand_*.deb) \
+VAN_LAB_ROOT=$root VAN_LAB_PACKAGES=$packages \
     exec tests/lab/capsule.sh "$tests" --test-threads="${VAN_LAB_THREADS:-2}" "$@"

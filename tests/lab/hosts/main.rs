@@ -8,6 +8,8 @@ mod package;
 mod portal;
 mod redis;
 mod reload;
+mod rpm;
+mod socket;
 mod start;
 mod users;
 

@@ -85,7 +85,7 @@ fn an_upgrade_restarts_once_and_keeps_links() {
     let (id, process) = (there.site_id(), there.unit("vand", "MainPID"));
     there.write("/etc/vand/conf.d/mine.toml", "[site]\nlabels = { mine = \"yes\" }\n");
 
-    there.copy_in(&Lab::package(true), "/srv/newer.deb");
+    there.copy_in(&Lab::deb(true), "/srv/newer.deb");
     let said = there.sh("apt-get install --yes /srv/newer.deb 2>&1").ok();
     assert!(!said.contains("Go on with"), "an upgrade is no first install: {said}");
     assert_ne!(there.unit("vand", "MainPID"), process);

@@ -38,18 +38,22 @@ impl Lab {
         std::env::var_os("VAN_LAB_ROOT").expect("a laboratory was opened").into()
     }
 
-    /// A package just built: the first, or the later one of the same version.
+    /// The Debian package just built: the first, or the later one of the same version.
     ///
     /// # Panics
     /// When it was not built.
     #[track_caller]
-    pub fn package(upgrade: bool) -> PathBuf {
-        let variable = if upgrade { "VAN_LAB_UPGRADE" } else { "VAN_LAB_PACKAGE" };
-        let path = std::env::var_os(variable).map(PathBuf::from);
-        let path =
-            path.unwrap_or_else(|| panic!("{variable} names no package: run `make test-lab`"));
-        assert!(path.is_file(), "{variable} names {}, which is no file", path.display());
-        path
+    pub fn deb(later: bool) -> PathBuf {
+        package("vand_", ".deb", later)
+    }
+
+    /// The RPM package just built: the first, or the later one of the same version.
+    ///
+    /// # Panics
+    /// When it was not built.
+    #[track_caller]
+    pub fn rpm(later: bool) -> PathBuf {
+        package("vand-0", ".rpm", later)
     }
 
     /// Boots a host that can be reached by everybody, at 203.0.113.N.
@@ -85,4 +89,18 @@ impl Lab {
         host.boot();
         host
     }
+}
+
+/// Finds a package in `VAN_LAB_PACKAGES/first` or `VAN_LAB_PACKAGES/later`.
+#[track_caller]
+fn package(start: &str, end: &str, later: bool) -> PathBuf {
+    let folder = std::env::var_os("VAN_LAB_PACKAGES").map(PathBuf::from).unwrap_or_default();
+    let folder = folder.join(if later { "later" } else { "first" });
+    let names = |name: &str| name.starts_with(start) && name.ends_with(end);
+    let mut files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let found = files.find(|file| file.file_name().to_str().is_some_and(names));
+    let found = found.unwrap_or_else(|| {
+        panic!("there is no {start}*{end} in {}: run `make test-lab`", folder.display())
+    });
+    found.path()
 }

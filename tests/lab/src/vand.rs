@@ -13,7 +13,7 @@ impl Host {
     /// When it can't be installed.
     #[track_caller]
     pub fn install(&self) -> String {
-        self.copy_in(&Lab::package(false), "/srv/vand.deb");
+        self.copy_in(&Lab::deb(false), "/srv/vand.deb");
         self.sh("apt-get install --yes /srv/vand.deb 2>&1").ok()
     }
 

@@ -1,0 +1,35 @@
+//! The API's socket, which systemd opens.
+
+use van_lab::Lab;
+
+#[test]
+fn a_command_waits_for_a_daemon_that_is_away() {
+    let lab = Lab::new();
+    let host = lab.public("waiting", 10);
+    let _said = host.install();
+    assert_eq!(host.unit("vand.socket", "ActiveState"), "active");
+    let id = host.site_id();
+    // Nobody is refused while it restarts, however often.
+    let knocking = host.start("while vanctl -q status >/dev/null; do :; done; echo refused");
+    for _ in 0..5 {
+        let _restarted = host.sh("systemctl restart vand").ok();
+    }
+    assert!(!knocking.output().contains("refused"), "{}", knocking.output());
+    drop(knocking);
+    // The first command starts it again, as the site that it was.
+    let _stopped = host.sh("systemctl stop vand 2>&1").ok();
+    assert_eq!(host.site_id(), id);
+    // Without the socket it is off, and says so at once.
+    let _off = host.sh("systemctl disable --now vand.socket vand 2>&1").ok();
+    let said = host.vanctl("status").fails(3);
+    assert!(said.contains("hint:"), "{said}");
+}
+
+#[test]
+fn the_journal_explains_messages() {
+    let lab = Lab::new();
+    let host = lab.public("telling", 10);
+    let _said = host.install();
+    let catalog = host.sh("journalctl --no-pager --list-catalog").ok();
+    assert!(catalog.lines().any(|line| line.contains("vand")), "{catalog}");
+}
