@@ -20,6 +20,9 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Check the configuration and exit: 0 good, 1 bad
     Check(CheckArgs),
+    /// Tell the host's name services of the daemon's names, as root; what vand-names.service runs
+    #[command(hide = true)]
+    ApplyNames(ApplyNamesArgs),
     /// Offer local services to a network for as long as this command runs
     #[command(after_help = "Example:\n  vand export echo=127.0.0.1:2000 --token public.token")]
     Export(ExportArgs),
@@ -46,6 +49,13 @@ pub(crate) struct CheckArgs {
     /// Configuration file; conf.d/*.toml beside it is read too [default: /etc/vand/vand.toml]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyNamesArgs {
+    /// The daemon's runtime directory [default: $RUNTIME_DIRECTORY or /run/vand]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runtime_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

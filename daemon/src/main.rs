@@ -8,6 +8,7 @@ mod cli;
 mod files;
 mod log;
 mod log_rate;
+mod names;
 mod oneshot;
 mod paths;
 mod process;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::ApplyNames(args) => names::apply(&args),
         Command::Export(args) => oneshot::export(&args),
         Command::Import(args) => oneshot::import(&args),
     };
