@@ -81,6 +81,21 @@ impl Client {
         self.call(Method::POST, path, Some(serde_json::json!(body)), Mode::Replace).await
     }
 
+    /// Reads what is no document.
+    pub(crate) async fn text(&mut self, path: &str) -> Outcome<String> {
+        let limit = self.timeout;
+        let called = async {
+            let answer = self.send(Method::GET, path, None, Mode::Replace).await?;
+            let status = answer.status();
+            let bytes = self.body(answer).await?;
+            if status.is_success() {
+                return Ok(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            Err(failure(status, &bytes))
+        };
+        within(limit, called).await
+    }
+
     /// Removes a resource.
     pub(crate) async fn delete(&mut self, path: &str) -> Outcome {
         self.call(Method::DELETE, path, None, Mode::Replace).await.map(drop)

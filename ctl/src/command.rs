@@ -5,6 +5,7 @@ mod completion;
 mod config;
 mod connector;
 mod daemon;
+mod debug;
 mod event;
 mod explain;
 mod expose;
@@ -92,6 +93,9 @@ pub(crate) enum Command {
     /// What the daemon logs
     #[command(subcommand)]
     Log(daemon::Log),
+    /// What a report of a problem needs
+    #[command(subcommand)]
+    Debug(debug::Command),
     /// Print a shell's completions
     #[command(after_help = completion::EXAMPLE)]
     Completion(completion::Completion),
@@ -128,6 +132,7 @@ impl Command {
             Self::Config(command) => command.run(session).await,
             Self::Reload => daemon::reload(session).await,
             Self::Log(command) => command.run(session).await,
+            Self::Debug(command) => command.run(session).await,
             Self::Completion(command) => command.run(session),
             Self::Version => version::run(session).await,
             Self::ApiProxy => proxy::run(session.client.url()).await,

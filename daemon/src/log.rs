@@ -15,16 +15,20 @@ use tracing_subscriber::{Registry, fmt, reload};
 use van_site::EVENT_TARGET;
 
 use crate::log_rate::Rate;
+use crate::log_ring::Ring;
 
 /// Changes what is logged while the daemon runs.
 pub(crate) type Handle = reload::Handle<EnvFilter, Registry>;
 
 /// Starts logging at a level or filter; `RUST_LOG` goes before it.
-pub(crate) fn start(level: &str) -> Handle {
+pub(crate) fn start(level: &str) -> (Handle, Ring) {
     let chosen = std::env::var("RUST_LOG").ok().filter(|v| !v.is_empty());
     let filter = EnvFilter::builder().parse_lossy(chosen.as_deref().unwrap_or(level));
     let (filter, handle) = reload::Layer::new(filter);
+    let ring = Ring::default();
+    let kept = fmt::layer().with_writer(ring.clone()).with_target(false).with_ansi(false);
     let registry = tracing_subscriber::registry().with(filter).with(Rate::default());
+    let registry = registry.with(kept.fmt_fields(fields()));
     let journal = is_journal().then(journal).and_then(Result::ok);
     let started = match journal {
         Some((events, rest)) => {
@@ -40,7 +44,7 @@ pub(crate) fn start(level: &str) -> Handle {
     };
     // A second start, as in a test, goes on with the first one's log.
     let _ = started;
-    handle
+    (handle, ring)
 }
 
 /// The journal for events, whose fields have their names already, and for the rest.

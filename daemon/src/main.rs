@@ -8,6 +8,8 @@ mod cli;
 mod files;
 mod log;
 mod log_rate;
+mod log_ring;
+mod metrics;
 mod names;
 mod oneshot;
 mod paths;

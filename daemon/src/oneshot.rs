@@ -36,7 +36,7 @@ pub(crate) fn import(args: &ImportArgs) -> Outcome {
 }
 
 fn run(exports: &[Pair<Target>], imports: &[Pair<Bind>], args: &OneShotArgs) -> Outcome {
-    let handle = log::start("warn");
+    let (handle, _) = log::start("warn");
     raise_descriptor_limit();
     let text = read_token(&args.token)
         .map_err(|e| Exit::failed("reading the token", format!("{}: {e}", args.token.display())))?;
@@ -53,6 +53,7 @@ fn run(exports: &[Pair<Target>], imports: &[Pair<Bind>], args: &OneShotArgs) -> 
         ephemeral: true,
         name_prefix: args.site_name.is_none().then(|| format!("export-{}", paths::host_name())),
         runtime_dir: None,
+        recent_log: Box::new(String::new),
         handed: van_net::Handed::default(),
         credentials: None,
         proxy: Proxy::from_environment(|name| std::env::var(name).ok()),

@@ -17,7 +17,7 @@ use van_store::{Store, StoreError};
 
 use crate::cli::RunArgs;
 use crate::process::{Exit, IN_USE};
-use crate::{Outcome, files, log, paths, sockets, systemd};
+use crate::{Outcome, files, log, metrics, paths, sockets, systemd};
 
 /// Threads of the control runtime: the API, dialling and handshakes; flows have their own.
 const CONTROL_THREADS: usize = 2;
@@ -27,7 +27,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &RunArgs) -> Outcome {
     let loaded = files::read(args.config.as_deref()).map_err(Exit::lines)?;
-    let log = log::start(&loaded.config.log.level);
+    let (log, lines) = log::start(&loaded.config.log.level);
     raise_descriptor_limit();
     let state = args.state_dir.clone().unwrap_or_else(paths::state_dir);
     let runtime_dir = args.runtime_dir.clone().unwrap_or_else(paths::runtime_dir);
@@ -43,6 +43,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         ephemeral: false,
         name_prefix: None,
         runtime_dir: Some(runtime_dir),
+        recent_log: Box::new(move || lines.text()),
         handed: handed.others,
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
@@ -72,6 +73,8 @@ async fn serve(
     environment: Environment,
 ) -> Outcome {
     let group = loaded.config.api.group.clone();
+    let listen = loaded.config.metrics.map(|metrics| metrics.listen);
+    let runtime_dir = environment.runtime_dir.clone();
     let (site, tasks) = start_site(loaded, store, environment)?;
     let api = match handed {
         Some(handed) => ApiSocket::adopt(handed, &group),
@@ -82,6 +85,9 @@ async fn serve(
     let stop_api = CancellationToken::new();
     let server = Server::new(api, site.clone()).refusing_itself();
     tasks.spawn_to_end("api", server.run(stop_api.clone()));
+    if let Some(folder) = &runtime_dir {
+        metrics::start(&site, &tasks, folder, &group, listen, &stop_api);
+    }
     let mut signals = Signals::new().map_err(|e| Exit::failed("start", e))?;
     info!(site = %site.name(), id = %site.own_id(), socket = %socket.display(), "ready");
     systemd::ready(&status_line(&site));

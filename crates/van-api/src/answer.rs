@@ -40,6 +40,24 @@ pub(crate) fn document<T: Serialize>(status: StatusCode, document: &T) -> Answer
     with_body(status, Full::new(line(document)).boxed_unsync())
 }
 
+/// What Prometheus reads.
+pub(crate) fn metrics(text: String) -> Answer {
+    let mut answer = with_body(StatusCode::OK, Full::new(Bytes::from(text)).boxed_unsync());
+    let kind =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}
+
+/// A sentence.
+pub(crate) fn sentence(status: StatusCode, text: &'static str) -> Answer {
+    let mut answer =
+        with_body(status, Full::new(Bytes::from_static(text.as_bytes())).boxed_unsync());
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}
+
 /// An answer without a body: it is done.
 pub(crate) fn done() -> Answer {
     let mut answer = Response::new(Full::new(Bytes::new()).boxed_unsync());

@@ -336,6 +336,14 @@ impl SiteApi for FakeSite {
         }
     }
 
+    fn debug(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("log".into(), "a line\n".into())])
+    }
+
+    fn metrics(&self) -> String {
+        "# EOF\n".into()
+    }
+
     fn services(&self) -> Vec<ServiceResource> {
         let state = self.lock();
         let service = |connector: &ConnectorResource| {

@@ -40,7 +40,7 @@ impl Session {
                 let error = no.error(method, path);
                 return match no {
                     NoRoute::Method(allow) => answer::wrong_method(error, allow),
-                    NoRoute::Path | NoRoute::Later(_) => answer::failure(error),
+                    NoRoute::Path => answer::failure(error),
                 };
             }
         };
@@ -68,6 +68,9 @@ impl Session {
         route: Route,
         request: &Request<Incoming>,
     ) -> Result<Answer, ApiError> {
+        if route == Route::Metrics {
+            return Ok(answer::metrics(self.site.metrics()));
+        }
         let query = Query::parse(request.uri().query())?;
         if !query.watch {
             let document = read(&*self.site, &route, &query)?;
@@ -135,6 +138,8 @@ impl Session {
             | Route::Config
             | Route::Network
             | Route::Flows
+            | Route::Metrics
+            | Route::Debug
             | Route::List(_)
             | Route::One(..) => {
                 Err(ApiError::new(ErrorCode::Internal, "a read was taken for a change"))
@@ -222,14 +227,16 @@ pub(crate) fn read(
             Kind::Service => one(site.services(), *kind, name),
             Kind::Peer => value(peer(site.peers(), name)?),
         },
-        Route::Put(..)
+        Route::Debug => value(site.debug()),
+        Route::Metrics
+        | Route::Put(..)
         | Route::Delete(..)
         | Route::CreateToken
         | Route::Ping
         | Route::Trace
         | Route::Check
         | Route::Reload
-        | Route::Log => Err(ApiError::new(ErrorCode::Internal, "a change was taken for a read")),
+        | Route::Log => Err(ApiError::new(ErrorCode::Internal, "this is no document to read")),
     }
 }
 

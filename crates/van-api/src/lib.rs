@@ -16,6 +16,7 @@ mod credentials;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod handler;
+mod metrics;
 mod request;
 mod route;
 mod server;
@@ -24,6 +25,7 @@ mod socket;
 mod watch;
 
 pub use credentials::{Access, Credentials, Policy};
+pub use metrics::MetricsServer;
 pub use route::{Kind, Route};
 pub use server::Server;
 pub use site::{Reply, SiteApi};

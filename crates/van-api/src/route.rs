@@ -83,6 +83,10 @@ pub enum Route {
     Reload,
     /// `POST /v1/log`.
     Log,
+    /// What Prometheus reads.
+    Metrics,
+    /// What only the daemon knows of itself, for a report.
+    Debug,
 }
 
 /// Why a path leads nowhere.
@@ -90,8 +94,6 @@ pub enum Route {
 pub(crate) enum NoRoute {
     /// There is no such path.
     Path,
-    /// The path is part of the contract, but of a later version.
-    Later(&'static str),
     /// The path exists for other methods, which are listed as in an `Allow` header.
     Method(&'static str),
 }
@@ -100,9 +102,6 @@ impl NoRoute {
     pub(crate) fn error(&self, method: &Method, path: &str) -> ApiError {
         match self {
             Self::Path => ApiError::new(ErrorCode::NotFound, format!("there is nothing at {path}")),
-            Self::Later(word) => {
-                ApiError::new(ErrorCode::NotFound, format!("{word} is not in this version yet"))
-            }
             Self::Method(allow) => {
                 ApiError::new(ErrorCode::Invalid, format!("{path} doesn't take {method}"))
                     .hint(format!("use {allow}"))
@@ -145,8 +144,8 @@ impl Route {
             "log" => post(Self::Log),
             "tokens" if method == Method::POST => Ok(Self::CreateToken),
             "tokens" if method != Method::GET => Err(NoRoute::Method("GET, POST")),
-            "metrics" => Err(NoRoute::Later("metrics")),
-            "debug" => Err(NoRoute::Later("debug")),
+            "metrics" => get(Self::Metrics),
+            "debug" => get(Self::Debug),
             _ => get(Self::List(Kind::from_path(word).ok_or(NoRoute::Path)?)),
         }
     }
@@ -169,12 +168,15 @@ impl Route {
     /// The right that the route needs: reads are open but for configuration and tokens.
     pub fn needs(&self) -> Access {
         match self {
-            Self::Config | Self::List(Kind::Token) | Self::One(Kind::Token, _) => Access::Write,
+            Self::Config | Self::Debug | Self::List(Kind::Token) | Self::One(Kind::Token, _) => {
+                Access::Write
+            }
             Self::Status
             | Self::Site
             | Self::Events
             | Self::Network
             | Self::Flows
+            | Self::Metrics
             | Self::List(_)
             | Self::One(..) => Access::Read,
             Self::Put(..)
@@ -259,7 +261,7 @@ mod tests {
         ] {
             assert_eq!(get(path), Err(NoRoute::Path), "{path:?}");
         }
-        assert_eq!(get("/v1/metrics"), Err(NoRoute::Later("metrics")));
+        assert_eq!(get("/v1/metrics"), Ok(Route::Metrics));
         assert_eq!(get(&format!("/v1/links/{}", "a".repeat(300))), Err(NoRoute::Path));
     }
 
@@ -291,6 +293,8 @@ mod tests {
             ("/v1/tokens", Access::Write),
             ("/v1/tokens/x", Access::Write),
             ("/v1/config", Access::Write),
+            ("/v1/debug", Access::Write),
+            ("/v1/metrics", Access::Read),
         ] {
             assert_eq!(get(path).unwrap().needs(), needs, "{path}");
         }

@@ -1,5 +1,6 @@
 //! What the server asks of the running site.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use tokio::sync::watch;
@@ -60,6 +61,11 @@ pub trait SiteApi: Send + Sync + 'static {
     fn put_peer(&self, peer: String, put: PeerPut) -> Reply<'_, PeerResource>;
     /// Revokes a peer, named by its id, a prefix of it of at least 6 characters, or its name.
     fn delete_peer(&self, peer: String) -> Reply<'_, ()>;
+
+    /// What only the daemon knows of itself, for a report: texts by name, without secrets.
+    fn debug(&self) -> BTreeMap<String, String>;
+    /// What is observed, in the text format of OpenMetrics.
+    fn metrics(&self) -> String;
 
     /// Every service of the network, in address order.
     fn services(&self) -> Vec<ServiceResource>;

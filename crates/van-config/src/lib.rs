@@ -30,6 +30,7 @@ mod listener;
 mod load;
 mod log;
 mod merge;
+mod metrics;
 mod mistake;
 mod origin;
 mod schema;

@@ -96,6 +96,7 @@ fn config(merged: &Merged<'_>) -> Result<Config, Unfit> {
         services: figment.extract_inner("services")?,
         identity: optional(figment, "identity")?,
         api: figment.extract_inner("api")?,
+        metrics: optional(figment, "metrics")?,
         log: figment.extract_inner("log")?,
         limits: figment.extract_inner("limits")?,
     })

@@ -3,7 +3,7 @@
 use crate::mistake::Problem;
 use crate::text::shorten;
 use crate::{
-    accept, api, connector, console, identity, limits, link, listener, log, services, site,
+    accept, api, connector, console, identity, limits, link, listener, log, metrics, services, site,
 };
 
 /// A section as the files write it: `[site]` or `[[link]]`.
@@ -53,7 +53,7 @@ pub(crate) enum Kind {
 }
 
 /// Every section that this version knows.
-pub(crate) const SECTIONS: [&Section; 11] = [
+pub(crate) const SECTIONS: [&Section; 12] = [
     &site::SECTION,
     &accept::SECTION,
     &link::SECTION,
@@ -63,6 +63,7 @@ pub(crate) const SECTIONS: [&Section; 11] = [
     &identity::SECTION,
     &api::SECTION,
     &console::SECTION,
+    &metrics::SECTION,
     &log::SECTION,
     &limits::SECTION,
 ];

@@ -22,6 +22,7 @@ impl Loaded {
             "services": config.services,
             "identity": config.identity,
             "api": config.api,
+            "metrics": config.metrics,
             "log": config.log,
             "limits": limits,
         });

@@ -1,6 +1,6 @@
 //! The whole wanted state of one site, as files, environment and defaults give it.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
@@ -27,6 +27,8 @@ pub struct Config {
     pub identity: Option<IdentitySpec>,
     /// `[api]`
     pub api: ApiSpec,
+    /// `[metrics]`; absent: only the socket in the runtime directory tells them.
+    pub metrics: Option<MetricsSpec>,
     /// `[log]`
     pub log: LogSpec,
     /// `[limits]`
@@ -63,6 +65,13 @@ pub struct ApiSpec {
     pub socket: Option<PathBuf>,
     /// The group that may write. Default: `vand`.
     pub group: String,
+}
+
+/// `[metrics]`: where Prometheus asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsSpec {
+    /// The place of an HTTP server that tells counts to whoever asks.
+    pub listen: SocketAddr,
 }
 
 /// `[log]`
@@ -119,6 +128,7 @@ impl Config {
             services: ServicesSpec::default(),
             identity: None,
             api: ApiSpec::default(),
+            metrics: None,
             log: LogSpec::default(),
             limits: LimitsSpec::default(),
         }

@@ -20,7 +20,7 @@ mod unit;
 
 pub use api::{ApiError, ErrorCode, List, Resource, Source};
 pub use condition::{Condition, ConditionStatus, Conditions};
-pub use config::{ApiSpec, Config, IdentitySpec, LimitsSpec, LogSpec, ServicesSpec};
+pub use config::{ApiSpec, Config, IdentitySpec, LimitsSpec, LogSpec, MetricsSpec, ServicesSpec};
 pub use endpoint::{Bind, EndpointError, HostPort, Target, is_metadata};
 pub use explain::{EXPLANATIONS, Explanation, catalogue, explain, message_id};
 pub use name::{Address, Name, NameError};

@@ -228,6 +228,14 @@ impl SiteApi for Site {
         })
     }
 
+    fn debug(&self) -> std::collections::BTreeMap<String, String> {
+        self.debug_texts()
+    }
+
+    fn metrics(&self) -> String {
+        Self::metrics(self)
+    }
+
     fn services(&self) -> Vec<ServiceResource> {
         self.service_resources()
     }

@@ -1,6 +1,6 @@
 //! What happened: a bounded ring that `vanctl events` reads.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use parking_lot::Mutex;
 use van_model::api::{Event, Severity};
@@ -22,6 +22,8 @@ pub(crate) struct EventLog(Mutex<Ring>);
 struct Ring {
     events: VecDeque<Event>,
     last: u64,
+    /// How many of each reason there were since the start.
+    counts: BTreeMap<String, u64>,
 }
 
 /// Writes an event to the log under [`EVENT_TARGET`], with the journal's own names of fields.
@@ -66,6 +68,7 @@ impl EventLog {
             return;
         }
         log(severity, reason, &subject, &message);
+        *ring.counts.entry(reason.to_owned()).or_default() += 1;
         ring.last += 1;
         let sequence = ring.last;
         let reason = reason.to_owned();
@@ -73,6 +76,11 @@ impl EventLog {
         if ring.events.len() > KEPT {
             ring.events.pop_front();
         }
+    }
+
+    /// How many there were of each reason.
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        self.0.lock().counts.clone()
     }
 
     /// Those after a sequence number, oldest first.

@@ -136,6 +136,9 @@ impl Site {
         if loaded.config.api != old.config.api {
             return Err(SiteError::NeedsRestart("[api]"));
         }
+        if loaded.config.metrics != old.config.metrics {
+            return Err(SiteError::NeedsRestart("[metrics]"));
+        }
         if loaded.config.limits != old.config.limits {
             return Err(SiteError::NeedsRestart("[limits]"));
         }

@@ -60,6 +60,8 @@ pub struct Environment {
     pub proxy: Option<Proxy>,
     /// Reads the configuration anew; `None`: there is none to read.
     pub reload: Option<Reload>,
+    /// The last lines of the log.
+    pub recent_log: Box<dyn Fn() -> String + Send + Sync>,
     /// Changes what is logged.
     pub set_log: SetLog,
 }
@@ -315,6 +317,10 @@ impl Site {
     pub(crate) fn event(&self, severity: Severity, reason: &str, subject: String, message: String) {
         self.events.add(severity, reason, subject, message);
         self.notify();
+    }
+
+    pub(crate) fn events_by_reason(&self) -> std::collections::BTreeMap<String, u64> {
+        self.events.counts()
     }
 
     pub(crate) fn events_after(&self, sequence: u64) -> Vec<van_model::api::Event> {

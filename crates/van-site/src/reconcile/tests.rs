@@ -26,6 +26,7 @@ impl Bed {
         let tasks = Box::leak(Box::new(Workers::start(Some(1)).unwrap())).get(0).clone();
         let environment = Environment {
             runtime_dir: None,
+            recent_log: Box::new(String::new),
             handed: van_net::Handed::default(),
             credentials: None,
             version: "0".into(),
