@@ -128,3 +128,41 @@ fn codes_are_explained_without_a_daemon() {
     let json = vanctl.run("explain conflict -o json").ok();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["code"], "conflict");
 }
+
+#[test]
+fn a_check_looks_at_thirty_things_in_their_groups() {
+    let (sites, echo, port) = (Sites::start(""), Echo::start(), free_port());
+    let laptop = sites.linked("laptop", "");
+    laptop.ctl(&format!("expose 127.0.0.1:{} --address echo", echo.port())).ok();
+    sites.public.ctl(&format!("listener create web 127.0.0.1:{port} --address echo")).ok();
+    wait_until(DEADLINE, "the service was there", || echoes(port));
+    let lines = |options: &str| {
+        let text = sites.public.ctl(&format!("check -o json {options}")).ok();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let items = document["items"].as_array().unwrap().clone();
+        let text = |item: &serde_json::Value, key: &str| item[key].as_str().unwrap().to_owned();
+        items.iter().map(|i| (text(i, "group"), text(i, "what"))).collect::<Vec<_>>()
+    };
+    let all = lines("");
+    let mut names: Vec<&String> = all.iter().map(|(_, what)| what).collect();
+    names.sort();
+    names.dedup();
+    assert!(names.len() >= 30, "{} names: {names:?}", names.len());
+    for group in [
+        "host",
+        "configuration",
+        "identity",
+        "clock",
+        "ports",
+        "limits",
+        "dns",
+        "links",
+        "routes",
+        "services",
+        "versions",
+    ] {
+        assert!(all.iter().any(|(found, _)| found == group), "nothing of {group}: {all:?}");
+        assert!(lines(&format!("--group {group}")).iter().all(|(found, _)| found == group));
+    }
+    sites.public.ctl("check --group nothing").fails(4);
+}

@@ -80,7 +80,7 @@ pub(crate) enum Command {
     Trace(trace::Trace),
     /// Look for what is wrong
     #[command(after_help = check::EXAMPLE)]
-    Check,
+    Check(check::Check),
     /// Tell what a code means and what to do about it
     #[command(after_help = explain::EXAMPLE)]
     Explain(explain::Explain),
@@ -127,7 +127,7 @@ impl Command {
             Self::Network(command) => command.run(session).await,
             Self::Flows(command) => command.run(session).await,
             Self::Trace(command) => command.run(session).await,
-            Self::Check => check::run(session).await,
+            Self::Check(command) => command.run(session).await,
             Self::Explain(command) => command.run(session.output),
             Self::Config(command) => command.run(session).await,
             Self::Reload => daemon::reload(session).await,

@@ -48,7 +48,7 @@ fn a_shell_completes_commands_options_and_live_names() {
         .unwrap();
     assert!(made.success());
 
-    assert_eq!(bash(&url, "vanctl exp"), ["expose"]);
+    assert_eq!(bash(&url, "vanctl expo"), ["expose"]);
     assert!(bash(&url, "vanctl token create --exp").contains(&"--expires".to_owned()));
     assert!(bash(&url, "vanctl listener delete ").contains(&"front".to_owned()));
     assert_eq!(bash(&url, "vanctl listener delete fr"), ["front"]);
@@ -58,7 +58,7 @@ fn a_shell_completes_commands_options_and_live_names() {
     stop.cancel();
     drop(runtime);
     assert!(!bash(&url, "vanctl listener delete ").contains(&"front".to_owned()));
-    assert_eq!(bash(&url, "vanctl exp"), ["expose"]);
+    assert_eq!(bash(&url, "vanctl expo"), ["expose"]);
 }
 
 #[test]

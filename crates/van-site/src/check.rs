@@ -8,11 +8,14 @@ use van_model::api::CheckLine;
 use crate::blocking::blocking;
 use crate::site::Site;
 
+mod access;
 mod config;
+mod host;
 mod identity;
 mod limits;
 mod links;
 mod names;
+mod naming;
 mod network;
 mod ports;
 mod services;
@@ -24,19 +27,29 @@ impl Site {
     pub(crate) async fn check_all(&self) -> Vec<CheckLine> {
         let (ports, names, workloads) =
             tokio::join!(self.check_ports(), self.check_names(), self.check_workloads());
-        let mut lines = blocking(|| {
-            let mut lines = self.check_config();
-            lines.extend(self.check_state());
-            lines
-        });
-        lines.extend(self.check_identity());
-        lines.extend(self.check_limits());
-        lines.extend(ports);
-        lines.extend(names);
-        lines.extend(self.check_links());
-        lines.extend(workloads);
-        lines.extend(self.check_services());
-        lines.extend(self.check_network());
-        lines
+        let mut all = Vec::new();
+        let mut take = |group: &str, lines: Vec<CheckLine>| {
+            all.extend(lines.into_iter().map(|line| line.within(group)));
+        };
+        take("host", blocking(|| self.check_host()));
+        take("configuration", blocking(|| self.check_config()));
+        take("configuration", blocking(|| self.check_access()));
+        take("identity", self.check_identity());
+        take("identity", blocking(|| self.check_state_access()).into_iter().collect());
+        take("identity", blocking(|| self.check_state()).into_iter().collect());
+        take("clock", self.check_own_clock().into());
+        take("clock", self.check_peer_clocks());
+        take("ports", ports);
+        take("ports", self.check_kernel_bounds().into());
+        take("limits", self.check_limits());
+        take("dns", names);
+        take("dns", self.check_naming().await);
+        take("links", self.check_links());
+        take("services", workloads);
+        take("services", self.check_services());
+        let (routes, versions) = self.check_network();
+        take("routes", routes);
+        take("versions", versions);
+        all
     }
 }

@@ -136,7 +136,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 const RESET_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The share of the memory limit that windows may take beyond their initial credit.
-const BUDGET_SHARE: u64 = 4;
+pub(crate) const BUDGET_SHARE: u64 = 4;
 
 /// Taken for the memory limit where none can be read.
 const MEMORY_UNKNOWN: u64 = 1 << 30;
@@ -436,7 +436,7 @@ fn next_epoch(store: &Store, kept: &Kept<u32>, now: Timestamp) -> (u32, Option<S
 }
 
 /// The least of the machine's memory and the control group's limit, in bytes.
-fn memory_limit() -> u64 {
+pub(crate) fn memory_limit() -> u64 {
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let kib = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?.trim();

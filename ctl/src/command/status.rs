@@ -17,7 +17,7 @@ pub(super) async fn run(session: &mut Session) -> Outcome {
     })
 }
 
-/// The two sentences, the table and the warnings.
+/// The two sentences, what is wrong, and the table.
 fn text(output: Output, site: &SiteStatus) -> String {
     let place = match &site.namespace {
         Some(namespace) => format!("namespace \"{}\"", clean(namespace)),
@@ -27,6 +27,19 @@ fn text(output: Output, site: &SiteStatus) -> String {
         "vand is enabled for {place} in {} mode.\nIt is connected to {} other sites.\n\n",
         site.mode, site.sites_reached
     );
+    for warning in &site.warnings {
+        text.push_str(&format!(
+            "warning: {}: {}\n",
+            clean(&warning.subject),
+            clean(&warning.message)
+        ));
+        if let Some(hint) = &warning.hint {
+            text.push_str(&format!("hint: {}\n", clean(hint)));
+        }
+    }
+    if !site.warnings.is_empty() {
+        text.push('\n');
+    }
     let uptime = humantime::format_duration(Duration::from_secs(site.uptime_seconds)).to_string();
     let accepting = match site.accepting.as_slice() {
         [] => "no: this site only dials".to_owned(),
@@ -48,15 +61,5 @@ fn text(output: Output, site: &SiteStatus) -> String {
         rows.push(("PLATFORM", site.platform.clone()));
     }
     text.push_str(&pairs(&rows));
-    for warning in &site.warnings {
-        text.push_str(&format!(
-            "\nwarning: {}: {}\n",
-            clean(&warning.subject),
-            clean(&warning.message)
-        ));
-        if let Some(hint) = &warning.hint {
-            text.push_str(&format!("hint: {}\n", clean(hint)));
-        }
-    }
     text
 }

@@ -28,6 +28,10 @@ impl CheckOutcome {
 /// One line of `POST /v1/check`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckLine {
+    /// What it belongs to: host, configuration, identity, clock, ports, limits, dns, podman, links,
+    /// routes, services or versions.
+    #[serde(default)]
+    pub group: String,
     /// How it ended.
     pub outcome: CheckOutcome,
     /// What was looked at, as `link/to-public` or `clock`.
@@ -42,7 +46,8 @@ pub struct CheckLine {
 impl CheckLine {
     /// Makes a line without a hint.
     pub fn new(outcome: CheckOutcome, what: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { outcome, what: what.into(), detail: detail.into(), hint: None }
+        let (what, detail) = (what.into(), detail.into());
+        Self { group: String::new(), outcome, what, detail, hint: None }
     }
 
     /// Makes a line of something that is well.
@@ -58,6 +63,13 @@ impl CheckLine {
     /// Makes a line of something that does not work.
     pub fn failed(what: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(CheckOutcome::Failed, what, detail)
+    }
+
+    /// Puts it into a group.
+    #[must_use]
+    pub fn within(mut self, group: &str) -> Self {
+        self.group = group.into();
+        self
     }
 
     /// Adds what the user can do.

@@ -3,10 +3,13 @@
 use nix::sys::resource::{Resource, getrlimit};
 use van_model::api::CheckLine;
 
-use crate::site::Site;
+use crate::site::{BUDGET_SHARE, Site, memory_limit};
 
 /// Descriptors that the daemon needs beside flows: links, listeners, workers, files.
 const OWN: u64 = 256;
+
+/// MiB under way below which fast flows over long ways slow each other down.
+const LITTLE_BUDGET: u64 = 64;
 
 /// A flow that stays at this site takes two: its client's and its workload's.
 fn judge(descriptors: u64, flows: u32) -> CheckLine {
@@ -21,10 +24,35 @@ fn judge(descriptors: u64, flows: u32) -> CheckLine {
         .hint(format!("set LimitNOFILE={needed} or more in the unit, or lower limits.flows"))
 }
 
+/// How near the flows are to their limit.
+fn flows(open: u64, most: u32) -> CheckLine {
+    let what = "limits/flows";
+    let text = format!("{open} of at most {most} flows are open");
+    if open * 10 >= u64::from(most) * 9 {
+        return CheckLine::warning(what, text).hint("raise limits.flows, or spread the clients");
+    }
+    CheckLine::passed(what, text)
+}
+
+/// What flows may hold at once: a quarter of the memory that the process may use.
+fn windows(limit: u64) -> CheckLine {
+    let (what, budget) = ("limits/memory", (limit / BUDGET_SHARE) >> 20);
+    let text = format!("flows may hold {budget} MiB under way");
+    if budget < LITTLE_BUDGET {
+        return CheckLine::warning(what, text).hint("give the service more memory: MemoryMax=");
+    }
+    CheckLine::passed(what, text)
+}
+
 impl Site {
-    pub(super) fn check_limits(&self) -> Option<CheckLine> {
-        let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-        Some(judge(soft, self.dispatcher.max_flows()))
+    pub(super) fn check_limits(&self) -> Vec<CheckLine> {
+        let most = self.dispatcher.max_flows();
+        let mut lines = vec![flows(self.dispatcher.flows_open(), most)];
+        if let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            lines.push(judge(soft, most));
+        }
+        lines.push(windows(memory_limit()));
+        lines
     }
 }
 
@@ -33,6 +61,12 @@ mod tests {
     use van_model::api::CheckOutcome::{Passed, Warning};
 
     use super::*;
+
+    #[test]
+    fn flows_and_memory_near_their_limits_are_told() {
+        assert_eq!((flows(89, 100).outcome, flows(90, 100).outcome), (Passed, Warning));
+        assert_eq!((windows(1 << 30).outcome, windows(128 << 20).outcome), (Passed, Warning));
+    }
 
     #[test]
     fn too_few_descriptors_are_told() {

@@ -51,9 +51,41 @@ fn clock(peer: &str, shown: Timestamp, not_after: Timestamp) -> CheckLine {
     CheckLine::passed(what, "its certificate's times agree with the clock here")
 }
 
+/// Whether the loss of one link would cut this site off. That may be meant, and is no mistake.
+fn redundancy(links: &[LinkResource]) -> CheckLine {
+    let up = links.iter().filter(|link| link.status.state == LinkState::Connected);
+    let peers: std::collections::BTreeSet<_> =
+        up.filter_map(|link| link.status.peer.as_ref()).map(|peer| peer.id).collect();
+    let text = match peers.len() {
+        0 => "no link is up: this site is alone".to_owned(),
+        1 => "one neighbour: without it this site is alone".to_owned(),
+        count => format!("{count} neighbours: the loss of one leaves a way"),
+    };
+    CheckLine::passed("links/redundancy", text)
+}
+
+/// Both ends should see one cost, else flows there and back take different ways.
+fn costs(link: &LinkResource) -> Option<CheckLine> {
+    let (here, there) = (link.status.cost, link.status.peer_cost?);
+    if here == there {
+        return None;
+    }
+    let what = format!("links/cost-{}", link.name);
+    let text = format!("it costs {here} as seen from here and {there} from the other end");
+    Some(CheckLine::warning(what, text).hint("give both ends the same cost, if that is not meant"))
+}
+
 impl Site {
     pub(super) fn check_links(&self) -> Vec<CheckLine> {
-        let mut lines: Vec<_> = self.link_resources().iter().map(link).collect();
+        let links = self.link_resources();
+        let mut lines: Vec<_> = links.iter().map(link).collect();
+        lines.push(redundancy(&links));
+        lines.extend(links.iter().filter_map(costs));
+        lines
+    }
+
+    pub(super) fn check_peer_clocks(&self) -> Vec<CheckLine> {
+        let mut lines = Vec::new();
         for up in self.links.all() {
             let latest = up.connections().iter().map(|connection| connection.since).max();
             if let (Some(shown), Some(not_after)) = (latest, up.certificate_expires()) {

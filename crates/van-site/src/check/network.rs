@@ -8,7 +8,7 @@ use crate::network_view;
 use crate::site::Site;
 
 fn judge(sites: &[NetworkSite]) -> Vec<CheckLine> {
-    let mut lines = vec![reached(sites), versions(sites)];
+    let mut lines = vec![reached(sites)];
     lines.extend(unreachable(sites));
     lines.extend(same_names(sites));
     lines
@@ -65,9 +65,25 @@ fn same_names(sites: &[NetworkSite]) -> impl Iterator<Item = CheckLine> {
     })
 }
 
+/// Whether the neighbours have this site's newest record.
+fn told(told: usize, neighbours: usize) -> CheckLine {
+    let what = "routes/told";
+    if told >= neighbours {
+        return CheckLine::passed(what, format!("{told} neighbours know what this site says"));
+    }
+    let text = format!("{told} of {neighbours} neighbours know what this site says now");
+    CheckLine::warning(what, text).hint("it is sent again; if it stays so, see 'vanctl events'")
+}
+
 impl Site {
-    pub(super) fn check_network(&self) -> Vec<CheckLine> {
-        judge(&network_view::sites(&self.map.routes()))
+    /// What is said of routes, and of versions.
+    pub(super) fn check_network(&self) -> (Vec<CheckLine>, Vec<CheckLine>) {
+        let sites = network_view::sites(&self.map.routes());
+        let mut routes = judge(&sites);
+        routes.push(told(self.network.told(), self.links.all().len()));
+        let state = "versions/state";
+        let text = format!("this start is number {}", self.epoch);
+        (routes, vec![versions(&sites), CheckLine::passed(state, text)])
     }
 }
 
@@ -98,7 +114,9 @@ mod tests {
 
     #[test]
     fn a_healthy_network_passes() {
-        let lines = judge(&[site(1, "a", "1.0", Some(0)), site(2, "b", "1.0", Some(3))]);
+        let sites = [site(1, "a", "1.0", Some(0)), site(2, "b", "1.0", Some(3))];
+        let mut lines = judge(&sites);
+        lines.push(versions(&sites));
         assert!(lines.iter().all(|line| line.outcome == Passed), "{lines:?}");
         assert_eq!(lines[0].detail, "1 of 1 other sites are reached");
         assert_eq!(lines[1].detail, "all sites run 1.0");
@@ -108,7 +126,8 @@ mod tests {
     fn what_is_wrong_is_told() {
         let sites =
             [site(1, "a", "1.0", Some(0)), site(2, "b", "1.1", Some(3)), site(3, "b", "9.9", None)];
-        let lines = judge(&sites);
+        let mut lines = judge(&sites);
+        lines.push(versions(&sites));
         let told = |what: &str| {
             let found = lines.iter().find(|line| line.what == what);
             let line = found.unwrap_or_else(|| panic!("{what} in {lines:?}"));

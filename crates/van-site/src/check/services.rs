@@ -2,8 +2,10 @@
 
 use van_model::api::{CheckLine, ListenerResource, ServiceResource};
 
-use crate::naming::NamingState;
 use crate::site::Site;
+
+/// Names that one line lists.
+const SHOWN: usize = 10;
 
 fn listener(listener: &ListenerResource) -> CheckLine {
     let what = format!("listener/{}", listener.name);
@@ -30,38 +32,24 @@ fn import(address: &str, place: &str, why_not: Option<&str>) -> CheckLine {
     }
 }
 
-/// Where imported services have their addresses, and who answers their names.
-fn naming(state: &NamingState) -> [CheckLine; 2] {
-    let subnet = "services/subnet";
-    let names = "services/names";
-    let network = match &state.instead {
-        None => CheckLine::passed(subnet, format!("services appear in {}", state.network)),
-        Some(why) => {
-            let detail =
-                format!("services appear in {}, for this host alone: {why}", state.network);
-            CheckLine::warning(subnet, detail).hint(
-                "containers need an own subnet: give the daemon CAP_NET_ADMIN, or choose another \
-                 network with services.subnet",
-            )
-        }
-    };
-    let server = match &state.server {
-        Ok(None) => CheckLine::passed(names, "names are turned off"),
-        Ok(Some((place, count))) => {
-            CheckLine::passed(names, format!("{place} answers {count} names"))
-        }
-        Err(why) => CheckLine::warning(names, format!("services have no names: {why}"))
-            .hint("set services.domain, or free the port"),
-    };
-    [network, server]
-}
-
 /// Only what is wrong: that a service has no conflict is no news.
 fn conflict(service: &ServiceResource) -> Option<CheckLine> {
     let ready = service.status.conditions.get("Ready");
     let conflict = ready.filter(|condition| condition.reason == "Conflict")?;
     let line = CheckLine::warning(format!("service/{}", service.name), &*conflict.message);
     Some(line.hint("make the connectors of all sites agree on protocol and service port"))
+}
+
+/// Services that nobody can use now.
+fn targets(services: &[ServiceResource]) -> CheckLine {
+    let what = "services/targets";
+    let without = services.iter().filter(|s| s.status.targets.values().sum::<usize>() == 0);
+    let names: Vec<&str> = without.map(|service| &*service.name).take(SHOWN).collect();
+    if names.is_empty() {
+        return CheckLine::passed(what, format!("all {} services have targets", services.len()));
+    }
+    CheckLine::warning(what, format!("without a healthy target: {}", names.join(", ")))
+        .hint("'vanctl connector status' at the sites that should offer them says why")
 }
 
 impl Site {
@@ -71,7 +59,7 @@ impl Site {
             let why_not = found.state.as_ref().err().map(String::as_str);
             import(found.address.as_str(), &found.place.to_string(), why_not)
         }));
-        lines.extend(self.naming.state().iter().flat_map(naming));
+        lines.push(targets(&self.service_resources()));
         lines.extend(self.service_resources().iter().filter_map(conflict));
         lines
     }
