@@ -19,7 +19,7 @@ rpmbuild -bb --quiet \
     --define "_topdir $target/rpm" --define "tree $PWD" --define "programs $target/package/release" \
     --define "version $version" --define "revision ${VAND_REVISION:-1}" \
     --define '_buildhost vand.invalid' --define 'use_source_date_epoch_as_buildtime 1' \
-    --define 'clamp_mtime_to_source_date_epoch 1' --define '_binary_payload w19.zstdio' \
+    --define 'clamp_mtime_to_source_date_epoch 1' --define '_binary_payload w10.zstdio' \
     packaging/rpm/vand.spec
 mv "$target"/rpm/RPMS/*/*.rpm "$dist/"
 ls -l "$dist"/*.rpm

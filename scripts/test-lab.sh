@@ -49,6 +49,8 @@ rm -rf "$packages"
 build() {
     "${@:2}" >"$cache/$1.log" 2>&1 || { tail -n 40 "$cache/$1.log" >&2 && exit 1; }
 }
+# Nobody debugs what the laboratory installs.
+export DEB_BUILD_OPTIONS=noautodbgsym
 for kind in deb rpm; do
     build "$kind" "packaging/$kind.sh" "$packages/first"
     # The same version once more: for apt and rpm it is an upgrade.
