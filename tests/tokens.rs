@@ -5,7 +5,9 @@
 use std::fs;
 
 use van_pki::{Secret, Token};
-use van_testkit::{DEADLINE, Echo, Exporter, Sites, Vand, echo_lines, wait_until};
+use van_testkit::{
+    DEADLINE, Echo, Exporter, Sites, Vand, echo_lines, is_refused, temp_dir, wait_until,
+};
 
 /// Failed attempts after which an address is not heard for a minute.
 const ATTEMPTS: usize = 10;
@@ -51,4 +53,30 @@ fn a_guesser_is_not_heard_and_who_is_known_is() {
     laptop.kill();
     laptop.start_again();
     laptop.wait_linked();
+}
+
+#[test]
+fn a_site_that_only_dials_opens_its_link_port_when_asked_and_keeps_it_open() {
+    let dir = temp_dir();
+    let mut vand = Vand::start(dir.path(), "[site]\nname = \"here\"\n");
+    let port = 8263;
+    assert!(is_refused(port), "this test needs the link port, {port}, of this host");
+    let refused = vand.ctl("token create").fails(1);
+    assert!(refused.contains("--accept"), "{refused}");
+    assert!(is_refused(port), "nothing is opened unasked");
+
+    vand.ctl("token create --accept").ok();
+    assert!(!is_refused(port));
+    vand.kill();
+    vand.start_again();
+    assert!(!is_refused(port), "it lasts");
+    vand.ctl("token create").ok();
+
+    vand.ctl("site set accept=false").ok();
+    assert!(is_refused(port));
+    vand.ctl("site set name=other").fails(2);
+    vand.ctl("site set accept=maybe").fails(2);
+
+    let edge = Vand::start(&dir.path().join("edge"), "[site]\nname = \"e\"\nmode = \"edge\"\n");
+    assert!(edge.ctl("token create --accept").fails(1).contains("edge"));
 }

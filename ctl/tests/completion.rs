@@ -64,7 +64,8 @@ fn a_shell_completes_commands_options_and_live_names() {
 #[test]
 fn scripts_ask_the_program() {
     for shell in ["bash", "zsh", "fish"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_vanctl")).args(["completion", shell]).output();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_vanctl")).args(["completion", shell]).output();
         let script = String::from_utf8(output.unwrap().stdout).unwrap();
         assert!(script.contains("vanctl") && script.contains("VANCTL_COMPLETE"), "{script}");
     }

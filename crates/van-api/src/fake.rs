@@ -14,7 +14,7 @@ use van_model::api::{
     CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowEnd, FlowQuery,
     FlowRecord, LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite,
     PeerPut, PeerResource, PeerView, PingReply, PingRequest, Resource, ServiceResource,
-    ServiceView, Severity, TokenCreate, TokenCreated, TokenResource, Trace, TraceRequest,
+    ServiceView, Severity, SitePut, TokenCreate, TokenCreated, TokenResource, Trace, TraceRequest,
 };
 use van_model::status::{
     LinkState, ListenerStatus, PeerStatus, Quantiles, ServiceStatus, SiteRef, SiteStatus,
@@ -338,6 +338,10 @@ impl SiteApi for FakeSite {
 
     fn debug(&self) -> BTreeMap<String, String> {
         BTreeMap::from([("log".into(), "a line\n".into())])
+    }
+
+    fn set_site(&self, _put: SitePut) -> Reply<'_, ()> {
+        done(Ok(()))
     }
 
     fn metrics(&self) -> String {

@@ -8,8 +8,8 @@ use hyper::{Request, StatusCode};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use van_model::api::{
-    ConnectorView, LinkPut, List, ListenerView, PeerPut, PeerResource, Put, Resource, TokenCreate,
-    TokenView,
+    ConnectorView, LinkPut, List, ListenerView, PeerPut, PeerResource, Put, Resource, SitePut,
+    TokenCreate, TokenView,
 };
 use van_model::{ApiError, ErrorCode, Name, SiteId};
 
@@ -101,6 +101,11 @@ impl Session {
                     refuse_existing(site, Kind::Token, name.as_str(), true)?;
                 }
                 Ok(answer::document(StatusCode::CREATED, &site.create_token(create).await?))
+            }
+            Route::SetSite => {
+                let Put::<SitePut> { spec } = read_json(body).await?;
+                site.set_site(spec).await?;
+                Ok(answer::document(StatusCode::OK, &site.site()))
             }
             Route::Put(kind, name) => {
                 refuse_existing(site, kind, &name, fresh_only || kind == Kind::Token)?;
@@ -232,6 +237,7 @@ pub(crate) fn read(
         | Route::Put(..)
         | Route::Delete(..)
         | Route::CreateToken
+        | Route::SetSite
         | Route::Ping
         | Route::Trace
         | Route::Check

@@ -85,6 +85,8 @@ pub enum Route {
     Log,
     /// What Prometheus reads.
     Metrics,
+    /// A change of the site itself.
+    SetSite,
     /// What only the daemon knows of itself, for a report.
     Debug,
 }
@@ -132,6 +134,8 @@ impl Route {
             |route| if method == Method::POST { Ok(route) } else { Err(NoRoute::Method("POST")) };
         match word {
             "status" => get(Self::Status),
+            "site" if method == Method::PUT => Ok(Self::SetSite),
+            "site" if method != Method::GET => Err(NoRoute::Method("GET, PUT")),
             "site" => get(Self::Site),
             "events" => get(Self::Events),
             "config" => get(Self::Config),
@@ -182,6 +186,7 @@ impl Route {
             Self::Put(..)
             | Self::Delete(..)
             | Self::CreateToken
+            | Self::SetSite
             | Self::Ping
             | Self::Trace
             | Self::Check

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use van_model::api::{
     CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowQuery, FlowRecord,
     LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite, PeerPut,
-    PeerResource, PingReply, PingRequest, ServiceResource, TokenCreate, TokenCreated,
+    PeerResource, PingReply, PingRequest, ServiceResource, SitePut, TokenCreate, TokenCreated,
     TokenResource, Trace, TraceRequest,
 };
 use van_model::status::SiteStatus;
@@ -24,6 +24,9 @@ pub trait SiteApi: Send + Sync + 'static {
     fn status(&self) -> SiteStatus;
     /// The site's own resource: `{"name", "source", "spec", "status"}`.
     fn site(&self) -> serde_json::Value;
+
+    /// Changes the site itself.
+    fn set_site(&self, put: SitePut) -> Reply<'_, ()>;
 
     /// Every link, incoming ones too, in name order.
     fn links(&self) -> Vec<LinkResource>;

@@ -167,6 +167,9 @@ pub struct TokenView {
     /// Cost that links made with it get unless they say otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
+    /// Accept links at the link port from now on, where the configuration has no `[accept]`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept: bool,
 }
 
 /// Body of `POST /v1/tokens`.
@@ -194,6 +197,15 @@ pub struct TokenCreated {
     pub expires: Timestamp,
     /// How many sites may redeem it.
     pub uses: u32,
+}
+
+/// Spec of `PUT /v1/site`: what of the site may be changed while it runs. What is left out stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SitePut {
+    /// Whether links are accepted at the link port, where the configuration has no `[accept]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<bool>,
 }
 
 /// Spec of `PUT /v1/peers/NAME`.

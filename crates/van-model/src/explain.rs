@@ -110,6 +110,12 @@ pub const EXPLANATIONS: &[Explanation] = &[
     ),
     code("LinkUp", "A link is connected.", ""),
     code(
+        "LinksAccepted",
+        "The link port was opened by 'vanctl token create --accept'.",
+        "To close it: 'vanctl site set accept=false'.",
+    ),
+    code("LinksNotAccepted", "The link port was closed by 'vanctl site set accept=false'.", ""),
+    code(
         "NameUnknown",
         "The host name in a listener's bind can't be resolved.",
         "Write an IP address, or make the name resolvable: 'getent hosts NAME'.",

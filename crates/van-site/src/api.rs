@@ -9,7 +9,7 @@ use van_api::{Reply, SiteApi};
 use van_model::api::{
     CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowQuery, FlowRecord,
     LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite, PeerPut,
-    PeerResource, PingReply, PingRequest, ServiceResource, Severity, Source, TokenCreate,
+    PeerResource, PingReply, PingRequest, ServiceResource, Severity, SitePut, Source, TokenCreate,
     TokenCreated, TokenResource, Trace, TraceRequest,
 };
 use van_model::status::SiteStatus;
@@ -188,7 +188,13 @@ impl SiteApi for Site {
     }
 
     fn create_token(&self, create: TokenCreate) -> Reply<'_, TokenCreated> {
-        Box::pin(async move { self.issue_token(create) })
+        Box::pin(async move {
+            if create.spec.accept && self.advertised().is_empty() {
+                let _change = self.changing.lock().await;
+                self.open_link_port()?;
+            }
+            self.issue_token(create)
+        })
     }
 
     fn delete_token(&self, name: Name) -> Reply<'_, ()> {
@@ -230,6 +236,17 @@ impl SiteApi for Site {
 
     fn debug(&self) -> std::collections::BTreeMap<String, String> {
         self.debug_texts()
+    }
+
+    fn set_site(&self, put: SitePut) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let _change = self.changing.lock().await;
+            match put.accept {
+                Some(true) => self.open_link_port(),
+                Some(false) => self.close_link_port(),
+                None => Ok(()),
+            }
+        })
     }
 
     fn metrics(&self) -> String {
@@ -315,8 +332,10 @@ impl Site {
         }
         let endpoints = self.advertised();
         if endpoints.is_empty() {
-            return Err(ApiError::new(ErrorCode::Conflict, "this site accepts no links")
-                .hint("add [accept] listen = [\"[::]:8263\"] to the configuration and reload"));
+            return Err(ApiError::new(ErrorCode::Conflict, "this site accepts no links").hint(
+                "run 'vanctl token create --accept', or add [accept] listen = [\"[::]:8263\"] to \
+                     the configuration and reload",
+            ));
         }
         let created = clock::now();
         let expires = created + SignedDuration::from_secs(seconds.cast_signed());
@@ -359,8 +378,8 @@ impl Site {
     pub(crate) fn advertised(&self) -> Vec<HostPort> {
         let bound = self.accepting();
         let config = self.loaded.lock().config.clone();
-        let Some(accept) = config.accept.filter(|_| !bound.is_empty()) else { return Vec::new() };
-        if !accept.advertise.is_empty() {
+        if let Some(accept) = config.accept.filter(|a| !a.advertise.is_empty() && !bound.is_empty())
+        {
             return accept.advertise;
         }
         let (any, fixed): (Vec<_>, Vec<_>) =
@@ -373,6 +392,47 @@ impl Site {
         }
         endpoints.truncate(Token::MAX_ENDPOINTS);
         endpoints
+    }
+
+    /// Accepts links from now on, also after a restart.
+    fn open_link_port(&self) -> Result<(), ApiError> {
+        let config = self.loaded.lock().config.clone();
+        if config.site.mode == van_model::Mode::Edge {
+            return Err(ApiError::new(ErrorCode::Conflict, "an edge site accepts no links")
+                .hint("make the token at an interior site"));
+        }
+        if config.accept.is_some() {
+            // It is the configuration's, and can't be bound now: that is told already.
+            return Ok(());
+        }
+        self.make(|made| made.accept = true)?;
+        let failed = |why: &String| {
+            ApiError::new(ErrorCode::Unavailable, why.clone())
+                .hint("free the port, or choose another with [accept] listen")
+        };
+        let refused = {
+            let running = self.running.lock();
+            running.accepts.values().find_map(|run| run.as_ref().err().map(failed))
+        };
+        if let Some(error) = refused {
+            self.make(|made| made.accept = false)?;
+            return Err(error);
+        }
+        let text = format!("links are accepted at port {} from now on", van_model::LINK_PORT);
+        self.event(Severity::Info, "LinksAccepted", "accept".into(), text);
+        Ok(())
+    }
+
+    /// Accepts no links from now on; those that are up stay.
+    fn close_link_port(&self) -> Result<(), ApiError> {
+        if self.loaded.lock().config.accept.is_some() {
+            return Err(ApiError::new(ErrorCode::Conflict, "[accept] is in the configuration")
+                .hint("take it out there, then 'vanctl reload'"));
+        }
+        self.make(|made| made.accept = false)?;
+        let text = "links are not accepted any more".to_owned();
+        self.event(Severity::Info, "LinksNotAccepted", "accept".into(), text);
+        Ok(())
     }
 
     /// A resource that a file owns can't be changed over the API.

@@ -1,7 +1,7 @@
 //! From what is wanted to what runs: the difference is applied, the rest is not touched.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use van_config::Loaded;
 use van_model::api::{Severity, Source};
-use van_model::{ConnectorSpec, Cost, LinkSpec, ListenerSpec, TokenSpec};
+use van_model::{ConnectorSpec, Cost, LINK_PORT, LinkSpec, ListenerSpec, Mode, TokenSpec};
 use van_mux::GoAwayReason;
 use van_net::{DialSpec, DialStatus, Dialler, Meter, Proxy, Tasks};
 use van_pki::Token;
@@ -121,7 +121,13 @@ impl Site {
                 |s| s.name.as_str(),
                 |n| file("connector", n),
             ),
-            accept: loaded.config.accept.iter().flat_map(|a| a.listen.clone()).collect(),
+            accept: match &loaded.config.accept {
+                Some(accept) => accept.listen.clone(),
+                None if made.accept && loaded.config.site.mode == Mode::Interior => {
+                    vec![(Ipv6Addr::UNSPECIFIED, LINK_PORT).into()]
+                }
+                None => Vec::new(),
+            },
         }
     }
 

@@ -24,6 +24,9 @@ pub(crate) struct Made {
     pub(crate) listeners: BTreeMap<String, ListenerSpec>,
     #[serde(default)]
     pub(crate) connectors: BTreeMap<String, ConnectorSpec>,
+    /// Whether links are accepted where the configuration does not say so.
+    #[serde(default)]
+    pub(crate) accept: bool,
 }
 
 /// The other end of a dialled link, from its token; it outlives the token.

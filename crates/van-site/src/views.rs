@@ -275,6 +275,7 @@ impl Site {
                     expires_seconds: u64::try_from(lifetime).ok(),
                     uses: Some(token.uses),
                     cost: token.cost,
+                    accept: false,
                 },
                 status: TokenStatus {
                     created: token.created,

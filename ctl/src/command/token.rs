@@ -55,6 +55,9 @@ pub(crate) struct Create {
     /// Its name; default: one is made
     #[arg(long)]
     name: Option<Name>,
+    /// Open the link port (8263) for links from now on, if this site only dials so far
+    #[arg(long)]
+    accept: bool,
     /// The cost of links made with it, unless they say otherwise
     #[arg(long, value_parser = super::link::cost, value_name = "COST")]
     cost: Option<van_model::Cost>,
@@ -83,6 +86,7 @@ impl Create {
             expires_seconds: Some(self.expires.as_secs()),
             uses: Some(self.uses),
             cost: self.cost,
+            accept: self.accept,
         };
         let create = TokenCreate { name: self.name, spec };
         let document = session.client.post("/v1/tokens", &create).await?;
