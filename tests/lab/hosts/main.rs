@@ -8,6 +8,7 @@ mod package;
 mod portal;
 mod redis;
 mod reload;
+mod rights;
 mod rpm;
 mod socket;
 mod start;
