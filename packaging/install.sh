@@ -36,6 +36,7 @@ put 644 systemd/tmpfiles.conf "$prefix/lib/tmpfiles.d/vand.conf"
 for drop_in in systemd/*.d/*.conf; do
     put 644 "$drop_in" "$prefix/share/vand/${drop_in#systemd/}"
 done
+put 644 systemd/vand-ports.socket "$prefix/share/vand/vand-ports.socket"
 put 644 packaging/common/vand.toml "$dest/etc/vand/vand.toml"
 put 644 packaging/common/firewalld.xml "$prefix/lib/firewalld/services/vand.xml"
 put 644 packaging/common/ufw "$dest/etc/ufw/applications.d/vand"
