@@ -6,6 +6,7 @@
 mod choosing;
 mod firewalls;
 mod heal;
+mod names;
 mod repair;
 mod ring;
 mod shapes;

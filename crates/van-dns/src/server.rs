@@ -25,6 +25,9 @@ const TCP_ANSWERS: usize = 16;
 
 const BACKLOG: i32 = 64;
 
+/// Bytes of questions that wait while the runtime is busy.
+const UDP_BUFFER: usize = 1 << 20;
+
 /// Why no questions can be taken at an address.
 #[derive(Debug, Error)]
 #[error("the name server can't listen at {place}: {error}")]
@@ -110,6 +113,9 @@ fn bind(place: SocketAddr, kind: Type, protocol: Protocol) -> std::io::Result<So
     let socket = Socket::new(Domain::for_address(place), kind, Some(protocol))?;
     if kind == Type::STREAM {
         socket.set_reuse_address(true)?;
+    } else {
+        // The kernel lowers it to `net.core.rmem_max`.
+        let _ = socket.set_recv_buffer_size(UDP_BUFFER);
     }
     socket.set_nonblocking(true)?;
     socket.bind(&place.into())?;

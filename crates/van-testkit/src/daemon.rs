@@ -259,7 +259,10 @@ fn command(dir: &Path, limits: Limits, clock: Option<&Clock>) -> Command {
         clock.apply(&mut command);
     }
     // Several sites share this host's addresses; routes are changed in namespaces of their own only.
-    command.env("VAND_SERVICES__SUBNET", "127.77.0.0/16");
+    let toml = dir.join("vand.toml");
+    if !fs::read_to_string(&toml).is_ok_and(|text| text.contains("subnet")) {
+        command.env("VAND_SERVICES__SUBNET", "127.77.0.0/16");
+    }
     command.arg("run").arg("--config").arg(dir.join("vand.toml"));
     command.arg("--state-dir").arg(dir.join("state"));
     command.arg("--runtime-dir").arg(dir.join("run"));

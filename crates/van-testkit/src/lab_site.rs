@@ -40,6 +40,18 @@ impl Lab {
         )
     }
 
+    /// Starts an interior site that dials and at which services of the network appear by themselves,
+    /// at addresses and under names of their own.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    #[track_caller]
+    pub fn importing(&self, host: &Host, services: &str) -> LabSite {
+        let toml = format!("[site]\nname = \"{}\"\n[services]\n{services}", host.name());
+        let dir = self.dir().join(host.name());
+        LabSite { vand: host.within(|| Vand::start(&dir, &toml)), host: host.clone() }
+    }
+
     /// Starts an edge site, which only dials.
     ///
     /// # Panics
