@@ -5,12 +5,15 @@ use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use van_testkit::{DEADLINE, Echo, Host, Lab, LabSite, wait_until};
+use van_testkit::{DEADLINE, Host, Lab, LabSite, Witness, wait_until};
 
 use crate::tell;
 
 /// Questions of the measured load, and how many of them wait for an answer at once.
 const QUESTIONS: usize = 20_000;
+
+/// The workload's port.
+const TARGET: u16 = 7100;
 
 /// A question for the address of a name (RFC 1035, 4.1).
 fn question(id: u16, name: &str) -> Vec<u8> {
@@ -53,24 +56,23 @@ fn ip(host: &Host, words: &str) -> String {
 }
 
 /// A host that offers a service, and one at which it appears.
-fn pair(lab: &Lab, services: &str) -> (LabSite, LabSite, Echo, Box<dyn std::any::Any>) {
+fn pair(lab: &Lab, services: &str) -> (LabSite, LabSite, Box<dyn std::any::Any>) {
     let [offering, using] = ["offering", "using"].map(|name| lab.host(name));
     let cable = lab.cable(&offering, &using);
     let offering = lab.site(&offering);
-    let echo = offering.host.within(Echo::start);
-    let target = format!("127.0.0.1:{}", echo.port());
-    let line = format!("connector create backend {target} --service-port 8080");
+    let witness = offering.host.within(|| Witness::start(TARGET));
+    let line = format!("connector create backend 127.0.0.1:{TARGET} --service-port 8080");
     offering.vand.ctl(&line).ok();
     let using = lab.importing(&using, services);
     using.dial(&offering, 1);
-    (offering, using, echo, Box::new(cable))
+    (offering, using, Box::new((witness, cable)))
 }
 
 #[test]
 fn a_service_has_an_own_address_and_a_name_and_nothing_stays_behind() {
     let lab = Lab::new();
     let services = "domain = \"van.internal\"\nsubnet = \"198.18.0.0/16\"\n";
-    let (offering, mut using, _echo, _cable) = pair(&lab, services);
+    let (offering, mut using, _rest) = pair(&lab, services);
     let name = "backend.van.internal";
     wait_until(DEADLINE, "the name was known", || {
         resolve(&using.host, "198.18.0.1", name).is_some()
@@ -148,7 +150,7 @@ fn measure(host: &Host) {
 #[test]
 fn a_subnet_in_use_is_left_alone_and_the_service_appears_on_loopback() {
     let lab = Lab::new();
-    let (_offering, mut using, _echo, _cable) =
+    let (_offering, mut using, _rest) =
         pair(&lab, "domain = \"van.internal\"\nsubnet = \"10.77.0.0/16\"\n");
     let place = || resolve(&using.host, "10.77.0.1", "backend.van.internal");
     wait_until(DEADLINE, "the name was known", || place().is_some());
