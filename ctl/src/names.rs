@@ -61,9 +61,9 @@ pub(crate) fn answer(definition: fn() -> Command) {
 }
 
 fn with_names(command: Command) -> Command {
-    ARGUMENTS.into_iter().fold(command, |command, (words, argument, place)| {
-        attach(command, words, argument, place)
-    })
+    ARGUMENTS
+        .into_iter()
+        .fold(command, |command, (words, argument, place)| attach(command, words, argument, place))
 }
 
 fn attach(command: Command, words: &[&str], argument: &str, place: Place) -> Command {
