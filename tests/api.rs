@@ -120,9 +120,9 @@ fn errors_are_documents_too() {
     let (_dir, vand) = start("");
     let (code, error) = vand.get("/v1/links/none").unwrap();
     assert_eq!((code, &error["error"]["code"]), (404, &"not_found".into()));
-    let (code, error) = vand.get("/v1/metrics").unwrap();
-    assert_eq!(code, 404);
-    assert!(error["error"]["message"].as_str().unwrap().contains("not in this version yet"));
+    let (code, debug) = vand.get("/v1/debug").unwrap();
+    assert_eq!(code, 200);
+    assert!(debug["log"].as_str().unwrap().contains("ready"), "{debug}");
     assert_eq!(vand.get("/nothing").unwrap().0, 404);
 }
 

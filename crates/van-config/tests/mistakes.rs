@@ -27,14 +27,14 @@ fn one(text: &str, expected: &str) {
 #[test]
 fn unknown_section() {
     let sections = "accepted: [site], [accept], [[link]], [[connector]], [[listener]], [services], \
-                    [identity], [api], [log], [limits]";
+                    [identity], [api], [console], [metrics], [log], [limits]";
     one(
         "\n[acept]\nlisten = []\n",
         &format!(
             "vand.toml:2:2: acept: unknown section \"acept\"; did you mean \"accept\"? {sections}"
         ),
     );
-    for later in ["console", "metrics", "podman"] {
+    for later in ["policy", "podman"] {
         one(
             &format!("[{later}]\n"),
             &format!("vand.toml:1:2: {later}: unknown section {later:?}; {sections}"),
@@ -401,9 +401,9 @@ fn proxies_and_tokens_are_never_repeated() {
          its own (mode 0600) and write the file's path",
     );
     one(
-        &format!("{link}token = \"credential:public\"\n"),
-        "vand.toml:3:9: link.l.token: a token out of a credential is not in this version yet; \
-         write the path of a token file",
+        &format!("{link}token = \"credential:../public\"\n"),
+        "vand.toml:3:9: link.l.token: \"../public\" is no credential's name; accepted: \
+         credential:NAME, as in LoadCredential=NAME:/path of the unit",
     );
 }
 
