@@ -68,6 +68,8 @@ const GLOBAL: &str = "Global options";
 /// What a command works with.
 pub(crate) struct Session {
     pub(crate) client: Client,
+    /// Whether somebody said where the daemon is.
+    pub(crate) chosen: bool,
     pub(crate) output: Output,
 }
 
@@ -95,7 +97,8 @@ pub fn run(args: &[OsString]) -> ExitCode {
 
 fn start(cli: Cli) -> Outcome {
     // An empty variable is taken for one that isn't set.
-    let url = match cli.url.as_deref().filter(|text| !text.is_empty()) {
+    let given = cli.url.as_deref().filter(|text| !text.is_empty());
+    let url = match given {
         Some(text) => text
             .parse::<Url>()
             .map_err(|error| Problem::usage(format!("{text:?} is no URL of a daemon: {error}")))?,
@@ -103,7 +106,8 @@ fn start(cli: Cli) -> Outcome {
         None => Url::default_here(),
     };
     let output = Output::new(cli.output, cli.quiet, cli.no_color);
-    let mut session = Session { client: Client::new(url, cli.timeout), output };
+    let chosen = given.is_some();
+    let mut session = Session { client: Client::new(url, cli.timeout), chosen, output };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -6,10 +6,12 @@ mod config;
 mod connector;
 mod daemon;
 mod debug;
+mod delete;
 mod event;
 mod explain;
 mod expose;
 mod flow;
+mod init;
 mod link;
 mod listener;
 mod network;
@@ -36,6 +38,12 @@ pub(crate) enum Command {
     /// Show this site at a glance
     #[command(after_help = "Example:\n  vanctl status")]
     Status,
+    /// Make a site of this host: write its configuration and start its service
+    #[command(after_help = init::EXAMPLE)]
+    Init(init::Init),
+    /// Stop this host's site for good and remove its state
+    #[command(after_help = delete::EXAMPLE)]
+    Delete(delete::Delete),
     /// Show the site's own resource
     #[command(subcommand)]
     Site(site::Command),
@@ -113,6 +121,8 @@ impl Command {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
         match self {
             Self::Status => status::run(session).await,
+            Self::Init(command) => command.run(session).await,
+            Self::Delete(command) => command.run(session).await,
             Self::Site(command) => command.run(session).await,
             Self::Token(command) => command.run(session).await,
             Self::Link(command) => command.run(session).await,
@@ -171,7 +181,7 @@ impl Which {
 }
 
 /// Removes a resource and says so.
-async fn delete(session: &mut Session, kind: &str, name: &str, what: &str) -> Outcome {
+async fn remove(session: &mut Session, kind: &str, name: &str, what: &str) -> Outcome {
     session.client.delete(&crate::client::path(&format!("{kind}s"), name)).await?;
     session.output.gone(kind, name, what)
 }

@@ -2,14 +2,15 @@
 //!
 //! `cli` reads the command line, `command` holds one file for each command, `client` asks the
 //! daemon (`transport` reaches it as the `url` says), `output` and `table` print, `wait` waits,
-//! `names` answers shells that complete a line.
+//! `names` answers shells that complete a line; `host` makes a site of this host and takes it away.
 //!
-//! Invariant: it holds no state and reads none of the daemon's files.
+//! Invariant: it holds no state, and but for `init` and `delete` reads none of the daemon's files.
 
 mod cli;
 mod client;
 mod command;
 mod error;
+mod host;
 mod names;
 mod output;
 mod table;

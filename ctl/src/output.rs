@@ -56,6 +56,14 @@ impl Output {
         Ok(out.flush()?)
     }
 
+    /// Says what was done, where sentences are wanted.
+    pub(crate) fn said(self, line: &str) -> Outcome {
+        match self.for_people() && !self.quiet {
+            true => self.text(&format!("{line}\n")),
+            false => Ok(()),
+        }
+    }
+
     /// Says something on standard error, unless it is to be quiet.
     pub(crate) fn note(self, text: &str) {
         if !self.quiet {

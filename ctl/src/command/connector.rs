@@ -82,7 +82,7 @@ impl Command {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
         match self {
             Self::Create(create) => create.run(session).await,
-            Self::Delete { name } => super::delete(session, "connector", &name, "deleted").await,
+            Self::Delete { name } => super::remove(session, "connector", &name, "deleted").await,
             Self::Status(which) => {
                 let document = session.client.get(&which.path("connectors")).await?;
                 let output = session.output;

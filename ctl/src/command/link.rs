@@ -79,7 +79,7 @@ impl Command {
         match self {
             Self::Create(create) => create.run(session).await,
             Self::Status(status) => status.run(session).await,
-            Self::Delete { name } => super::delete(session, "link", &name, "deleted").await,
+            Self::Delete { name } => super::remove(session, "link", &name, "deleted").await,
         }
     }
 }

@@ -56,7 +56,7 @@ impl Command {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
         match self {
             Self::Create(create) => create.run(session).await,
-            Self::Delete { name } => super::delete(session, "listener", &name, "deleted").await,
+            Self::Delete { name } => super::remove(session, "listener", &name, "deleted").await,
             Self::Status(which) => {
                 let document = session.client.get(&which.path("listeners")).await?;
                 let output = session.output;

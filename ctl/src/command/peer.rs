@@ -43,7 +43,7 @@ impl Command {
                 let document = session.client.put(&path, &put, Mode::Replace).await?;
                 session.output.done("peer", &site, "trusted", &document)
             }
-            Self::Revoke { site } => super::delete(session, "peer", &site, "revoked").await,
+            Self::Revoke { site } => super::remove(session, "peer", &site, "revoked").await,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use van_model::status::SiteStatus;
 
 use crate::cli::Session;
@@ -11,7 +12,11 @@ use crate::table::{clean, pairs};
 
 pub(super) async fn run(session: &mut Session) -> Outcome {
     let document = session.client.get("/v1/status").await?;
-    let output = session.output;
+    show(session.output, document)
+}
+
+/// Prints a site's status.
+pub(super) fn show(output: Output, document: Value) -> Outcome {
     output.resources("site", document, |sites: &[SiteStatus]| {
         Ok(sites.iter().map(|site| text(output, site)).collect())
     })

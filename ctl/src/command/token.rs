@@ -72,7 +72,7 @@ impl Command {
                 let output = session.output;
                 output.resources("token", document, |tokens| Ok(table(output, tokens)))
             }
-            Self::Revoke { name } => super::delete(session, "token", &name, "revoked").await,
+            Self::Revoke { name } => super::remove(session, "token", &name, "revoked").await,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod crash;
 mod disk;
+mod init;
 mod package;
 mod portal;
 mod redis;

@@ -1,0 +1,262 @@
+//! `vanctl init`.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use van_model::api::{ConfigValue, List};
+use van_model::status::SiteStatus;
+use van_model::{ConditionStatus, Mode, Name};
+
+use crate::cli::Session;
+use crate::client::Client;
+use crate::error::{Exit, Outcome, Problem};
+use crate::host::{ConfigFile, Draft, Place, Service, Step, Wanted};
+use crate::output::{Output, plain};
+use crate::wait::{Verdict, until};
+
+/// How `vanctl init` is used.
+pub(crate) const EXAMPLE: &str = "As root it makes the host's site (/etc/vand/vand.toml), as another user \
+    a site of their own (~/.config/vand/vand.toml). It may be run again: what is there stays, but for what \
+    the options say otherwise.\n\nExamples:\n  sudo vanctl init\n  sudo vanctl init --site-name db-host\n  \
+    vanctl init --site-name laptop --mode edge --dry-run";
+
+/// How long one look at the daemon may take.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The options of `vanctl init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The site's name in the network [default: what the configuration says, else the host's name]
+    #[arg(long, alias = "id", value_name = "NAME")]
+    site_name: Option<Name>,
+    /// interior, or edge: links up to interior sites only, and carries nobody else's traffic
+    #[arg(long)]
+    mode: Option<Mode>,
+    /// Print what would be written and run, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Keep a record of flows; a host's site does so always
+    #[arg(long)]
+    enable_flow_collector: bool,
+    #[command(flatten)]
+    console: Console,
+    #[command(flatten)]
+    cluster: Cluster,
+    #[command(flatten)]
+    wait: super::Wait,
+}
+
+/// What comes with the console.
+#[derive(Debug, Args)]
+struct Console {
+    /// Serve the console; not in this version yet
+    #[arg(long)]
+    enable_console: bool,
+    /// How users of the console log in; not in this version yet
+    #[arg(long, value_name = "HOW")]
+    console_auth: Option<String>,
+    /// The console's user; not in this version yet
+    #[arg(long, value_name = "USER")]
+    console_user: Option<String>,
+    /// The console's password; not in this version yet
+    #[arg(long, value_name = "PASSWORD")]
+    console_password: Option<String>,
+}
+
+/// What means something in a cluster only.
+#[derive(Debug, Args)]
+struct Cluster {
+    /// The daemon's image; in a cluster only
+    #[arg(long)]
+    image: Option<String>,
+    /// How many pods; in a cluster only
+    #[arg(long, value_name = "COUNT")]
+    replicas: Option<u16>,
+}
+
+impl Init {
+    pub(super) async fn run(self, session: &mut Session) -> Outcome {
+        self.refuse_what_is_for_later()?;
+        let place = Place::of(session.client.url(), session.chosen, "init")?;
+        let file = ConfigFile::new(place.file());
+        let wanted = Wanted { name: self.site_name.clone(), mode: self.mode };
+        let old = file.read()?;
+        let draft = Draft::new(old.as_deref(), &wanted).map_err(|why| {
+            Problem::failed(format!("{} is not good: {why}", file.path().display()))
+                .hint("'vand check' says where; mend it, then run this again")
+        })?;
+        let service = Service::of(&place);
+        let found = match &service {
+            Some(service) => service.look(session.output).await?,
+            None => None,
+        };
+        let steps = found.map(|found| found.starting(draft.differs()));
+        let planned = service.as_ref().zip(steps.as_deref());
+        if self.dry_run {
+            return tell_plan(session.output, &file, &draft, planned);
+        }
+        place.may_change("init")?;
+        file.check(&draft.text)?;
+        let say = |line: &str| session.output.said(line);
+        if draft.differs() {
+            file.replace(&draft.text)?;
+            say(&written(&file, &draft))?;
+        }
+        let Some((service, steps)) = planned else {
+            return self.without_service(session.output, &place, &draft).await;
+        };
+        if !draft.differs() && steps.is_empty() {
+            say("nothing to do: it is as wanted, and runs")?;
+        }
+        for step in steps {
+            service.run(step, self.wait.wait).await?;
+            say(&step.done)?;
+        }
+        if place.own && !lingers().await {
+            session.output.note(
+                "note: this site ends with your session; 'loginctl enable-linger' lets it run without one",
+            );
+        }
+        self.ready(session.output, &place).await
+    }
+
+    fn refuse_what_is_for_later(&self) -> Outcome {
+        let Console { enable_console, console_auth, console_user, console_password } =
+            &self.console;
+        let console = [
+            ("--enable-console", *enable_console),
+            ("--console-auth", console_auth.is_some()),
+            ("--console-user", console_user.is_some()),
+            ("--console-password", console_password.is_some()),
+        ];
+        if let Some((option, _)) = console.iter().find(|(_, given)| *given) {
+            return Err(Problem::usage(format!("{option} comes with the console"))
+                .hint("the console is not in this version yet; leave it out"));
+        }
+        let cluster = [
+            ("--image", self.cluster.image.is_some()),
+            ("--replicas", self.cluster.replicas.is_some()),
+        ];
+        if let Some((option, _)) = cluster.iter().find(|(_, given)| *given) {
+            return Err(Problem::usage(format!("{option} means something in a cluster only"))
+                .hint("leave it out: this makes a site of this host"));
+        }
+        Ok(())
+    }
+
+    /// There is no systemd, or the unit is not installed: what runs is told, the rest is for the caller.
+    async fn without_service(&self, output: Output, place: &Place, draft: &Draft) -> Outcome {
+        if !place.answers() {
+            return output
+                .said("there is no vand.service here to start; start the site yourself: vand run");
+        }
+        if draft.differs() {
+            let mut client = Client::new(place.url(), LOOK);
+            client.post("/v1/reload", &json!({})).await?;
+            output.said("the daemon that runs has read it")?;
+        } else {
+            output.said("nothing to do: it is as wanted, and runs")?;
+        }
+        self.ready(output, place).await
+    }
+
+    /// Waits until the site is as wanted, and shows it.
+    async fn ready(&self, output: Output, place: &Place) -> Outcome {
+        if self.wait.wait.is_zero() {
+            return Ok(());
+        }
+        let document = until(output, "the site", self.wait.wait, async || {
+            let mut client = Client::new(place.url(), LOOK);
+            let document = match client.get("/v1/status").await {
+                Ok(document) => document,
+                Err(problem) if problem.exit == Exit::NotAllowed => return Err(problem),
+                Err(problem) => return Ok(Verdict::Pending(problem.why)),
+            };
+            let status: SiteStatus = crate::client::understood(document.clone())?;
+            if let Some(problem) = self.overruled(&mut client, &status).await? {
+                return Ok(Verdict::Failed(problem));
+            }
+            let ready = status
+                .conditions
+                .get("Ready")
+                .is_some_and(|ready| ready.status == ConditionStatus::True);
+            Ok(if ready { Verdict::Done(document) } else { Verdict::Pending("starting".into()) })
+        })
+        .await?;
+        super::status::show(output, document)?;
+        let vanctl = place.vanctl();
+        output.said(&format!(
+                "\nGo on with one of these:\n  {vanctl} token create --accept   let other sites link to this one\n  \
+             {vanctl} link create TOKENFILE   link to another site\n  \
+             {vanctl} expose HOST:PORT --address NAME   offer a workload to the network"
+            ),
+        )
+    }
+
+    /// Whether something else, as a drop-in, says otherwise than the file.
+    async fn overruled(
+        &self,
+        client: &mut Client,
+        status: &SiteStatus,
+    ) -> Outcome<Option<Problem>> {
+        let name = self.site_name.as_ref().filter(|name| name.as_str() != status.name);
+        let mode = self.mode.filter(|mode| *mode != status.mode);
+        let (key, is) = match (name, mode) {
+            (Some(_), _) => ("site.name", status.name.clone()),
+            (None, Some(_)) => ("site.mode", status.mode.to_string()),
+            (None, None) => return Ok(None),
+        };
+        let values: List<ConfigValue> = client.read("/v1/config").await?;
+        let value = values.items.iter().find(|value| value.key == key);
+        let by = value.map_or("something else", |value| &value.origin);
+        let is = value.map_or(is, |value| plain(&value.value));
+        Ok(Some(
+            Problem::failed(format!("{key} is {is:?} all the same: {by} says so"))
+                .hint("'vanctl config show' tells where each value comes from"),
+        ))
+    }
+}
+
+fn written(file: &ConfigFile, draft: &Draft) -> String {
+    let word = if draft.fresh { "written" } else { "changed" };
+    match draft.changes.as_slice() {
+        [] => format!("{} {word}", file.path().display()),
+        changes => format!("{} {word}: {}", file.path().display(), changes.join("; ")),
+    }
+}
+
+fn tell_plan(
+    output: Output,
+    file: &ConfigFile,
+    draft: &Draft,
+    planned: Option<(&Service, &[Step])>,
+) -> Outcome {
+    let (path, commands) = (file.path().display().to_string(), commands(planned));
+    if !output.for_people() {
+        let text = draft.differs().then_some(&draft.text);
+        let config = json!({ "path": path, "text": text, "changes": draft.changes });
+        return output.document(&json!({ "config": config, "commands": commands }));
+    }
+    let mut text = match draft.differs() {
+        true => format!("# {}\n{}", written(file, draft), draft.text),
+        false => format!("# {path} stays as it is\n"),
+    };
+    text.push_str(if commands.is_empty() { "# nothing is run\n" } else { "# then this is run\n" });
+    commands.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    output.text(&text)
+}
+
+fn commands(planned: Option<(&Service, &[Step])>) -> Vec<String> {
+    planned
+        .map_or_else(Vec::new, |(service, steps)| steps.iter().map(|s| service.line(s)).collect())
+}
+
+/// Whether the user's services run without a session.
+async fn lingers() -> bool {
+    let user = nix::unistd::geteuid().to_string();
+    let mut command = tokio::process::Command::new("loginctl");
+    command.args(["show-user", &user, "--property=Linger", "--value"]).kill_on_drop(true);
+    let told = tokio::time::timeout(LOOK, command.output()).await;
+    told.is_ok_and(|told| told.is_ok_and(|told| told.stdout.starts_with(b"yes")))
+}
