@@ -1,5 +1,6 @@
 //! Asks the daemon: HTTP/1.1 and JSON over a [`Transport`].
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -158,6 +159,32 @@ impl Client {
         mode: Mode,
     ) -> Outcome<Response<Incoming>> {
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        match self.send_once(&method, path, &bytes, mode).await? {
+            Ok(answer) => Ok(answer),
+            // A daemon that was just ending: who only reads may ask the next one.
+            Err(error) if method == Method::GET && is_closed(&error) && !self.is_carried() => {
+                self.open = None;
+                match self.send_once(&method, path, &bytes, mode).await? {
+                    Ok(answer) => Ok(answer),
+                    Err(error) => Err(self.broken(&error).await),
+                }
+            }
+            Err(error) => Err(self.broken(&error).await),
+        }
+    }
+
+    /// Whether a program carries the connection, which has its own last words.
+    fn is_carried(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.carrier.is_some())
+    }
+
+    async fn send_once(
+        &mut self,
+        method: &Method,
+        path: &str,
+        body: &Bytes,
+        mode: Mode,
+    ) -> Outcome<Result<Response<Incoming>, hyper::Error>> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -167,7 +194,7 @@ impl Client {
             request = request.header(IF_NONE_MATCH, "*");
         }
         let request = request
-            .body(Full::new(bytes))
+            .body(Full::new(body.clone()))
             .map_err(|error| Problem::usage(format!("this can't be asked: {error}")))?;
         // An idle connection is closed by the daemon, for instance between two pings.
         if self.open.as_ref().is_some_and(|open| open.sender.is_closed()) {
@@ -181,10 +208,7 @@ impl Client {
             open.sender.ready().await?;
             open.sender.send_request(request).await
         };
-        match sent.await {
-            Ok(answer) => Ok(answer),
-            Err(error) => Err(self.broken(&error).await),
-        }
+        Ok(sent.await)
     }
 
     async fn body(&mut self, answer: Response<Incoming>) -> Outcome<Bytes> {
@@ -218,6 +242,18 @@ async fn connect(url: &Url) -> Outcome<Open> {
         let _ended = connection.await;
     });
     Ok(Open { sender, carrier, _driver: driver })
+}
+
+/// Whether a connection ended before a byte of the answer.
+fn is_closed(error: &hyper::Error) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    error.is_incomplete_message()
+        || error.is_canceled()
+        || error.is_closed()
+        || cause.is_some_and(|cause| {
+            matches!(cause.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+        })
 }
 
 async fn within<T>(limit: Option<Duration>, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {

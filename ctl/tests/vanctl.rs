@@ -389,7 +389,12 @@ fn a_daemon_that_cannot_be_reached() {
     assert_eq!(run("api-proxy").code, 3);
     // A socket on which nobody listens, and one whose owner closes without an answer.
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let closing = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    // It is asked twice, in case that it was just ending.
+    let closing = std::thread::spawn(move || {
+        for _ in 0..2 {
+            drop(listener.accept().unwrap());
+        }
+    });
     let closed = run("status");
     assert_eq!(closed.code, 3, "{}", closed.err);
     assert!(closed.err.contains("no answer from the daemon"), "{}", closed.err);
@@ -471,6 +476,37 @@ fn usage() {
     kube.fails(1, "vanctl: status failed: kube:// is not in this version yet\n");
     let cluster = end(plain().env("VANCTL_PLATFORM", "kubernetes").arg("status"), b"");
     assert_eq!(cluster.code, 1);
+}
+
+#[test]
+fn a_daemon_that_just_ends_is_asked_once_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vand.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let url = format!("unix://{}", path.display());
+    // Closes each connection; tells how many came by the one that `last` makes.
+    let count = |line: &str| {
+        let listener = listener.try_clone().unwrap();
+        let asked = std::thread::spawn(move || {
+            let mut lengths = Vec::new();
+            loop {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut head = [0; 4096];
+                lengths.push(stream.read(&mut head).unwrap());
+                if lengths.last() == Some(&0) {
+                    return lengths.len() - 1;
+                }
+            }
+        });
+        let ended = end(plain().env("VANCTL_URL", &url).args(line.split(' ')), b"");
+        assert_eq!(ended.code, 3, "{}", ended.err);
+        assert!(ended.err.contains("it closed the connection"), "{}", ended.err);
+        drop(std::os::unix::net::UnixStream::connect(&path).unwrap());
+        asked.join().unwrap()
+    };
+    assert_eq!(count("status"), 2);
+    // What changes something may have been done.
+    assert_eq!(count("reload"), 1);
 }
 
 #[test]

@@ -40,6 +40,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const ACCEPT_LOG: Duration = Duration::from_secs(1);
 /// How long open requests may take to end at shutdown.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// How long a new connection may take at shutdown until it asks.
+const ASK_TIME: Duration = Duration::from_millis(500);
 
 /// What a peer hears that comes while all connections are taken.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
@@ -82,7 +84,8 @@ impl Server {
         self
     }
 
-    /// Serves until `stop` is cancelled, then lets open requests end for at most 2 s.
+    /// Serves until `stop` is cancelled. Who had come by then is answered too, and open requests have
+    /// 2 s to end; who comes later finds no socket, or waits in that of the service manager.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -97,13 +100,18 @@ impl Server {
                 }
             }
         }
+        for stream in self.socket.waiting() {
+            self.admit(stream, &stop);
+        }
+        let Self { socket, mut connections, .. } = self;
+        drop(socket);
         let drained = tokio::time::timeout(DRAIN_TIME, async {
-            while let Some(ended) = self.connections.join_next().await {
+            while let Some(ended) = connections.join_next().await {
                 log_end(ended);
             }
         });
         if drained.await.is_err() {
-            tracing::debug!(open = self.connections.len(), "ending API connections that linger");
+            tracing::debug!(open = connections.len(), "ending API connections that linger");
         }
     }
 
@@ -185,8 +193,11 @@ async fn serve(
         connection: connection.clone(),
         stop: stop.clone(),
     });
+    let asked = CancellationToken::new();
+    let asks = asked.clone();
     let service = service_fn(move |request| {
         let session = Arc::clone(&session);
+        asks.cancel();
         async move { Ok::<_, Infallible>(session.answer(request).await) }
     });
     let serving = http1::Builder::new()
@@ -201,8 +212,15 @@ async fn serve(
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         () = stop.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+            // Who was let in and has not asked yet is about to.
+            let asked = tokio::time::timeout(ASK_TIME, asked.cancelled());
+            tokio::select! {
+                ended = serving.as_mut() => ended,
+                _late = asked => {
+                    serving.as_mut().graceful_shutdown();
+                    serving.await
+                }
+            }
         }
     };
     if let Err(error) = ended {

@@ -9,8 +9,8 @@ use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixS
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, geteuid};
-use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::UnixListener;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use tokio::net::{UnixListener, UnixStream};
 
 use crate::credentials::Policy;
 
@@ -141,6 +141,21 @@ impl ApiSocket {
 
     pub(crate) fn listener(&self) -> &UnixListener {
         &self.listener
+    }
+
+    /// Connections that nobody accepted yet and that would end with the socket. Those of a socket that
+    /// was taken over wait for whoever has it next.
+    pub(crate) fn waiting(&self) -> Vec<UnixStream> {
+        if self.own.is_none() {
+            return Vec::new();
+        }
+        let listener = SockRef::from(&self.listener);
+        let accept = || {
+            let (socket, _) = listener.accept().ok()?;
+            socket.set_nonblocking(true).ok()?;
+            UnixStream::from_std(socket.into()).ok()
+        };
+        std::iter::from_fn(accept).take(BACKLOG as usize + 1).collect()
     }
 }
 

@@ -305,6 +305,31 @@ async fn events_come_one_a_line_and_the_stop_ends_them() {
 }
 
 #[tokio::test]
+async fn who_came_before_the_stop_is_answered() {
+    const ASK: &[u8] = b"GET /v1/status HTTP/1.1\r\nhost: v\r\n\r\n";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vand.sock");
+    let socket = ApiSocket::bind(&path, "no-such-group-here").unwrap();
+    let stop = CancellationToken::new();
+    // Nobody accepts yet; the second asks only when the server is at its end already.
+    let mut early = UnixStream::connect(&path).await.unwrap();
+    early.write_all(ASK).await.unwrap();
+    let mut slow = UnixStream::connect(&path).await.unwrap();
+    stop.cancel();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Server::new(socket, FakeSite::new()).run(stop));
+    let mut answer = String::new();
+    early.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(UnixStream::connect(&path).await.is_err(), "nobody else is let in");
+    slow.write_all(ASK).await.unwrap();
+    answer.clear();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    tasks.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn connections_are_bounded() {
     let running = start();
     let mut open = Vec::new();
