@@ -99,7 +99,7 @@ fn systemd_hears_of_readiness_status_reloads_and_the_end() {
     }
     let listener = format!("listener create web 127.0.0.1:{} --wait 0", free_port());
     unit.vanctl().run(&listener).ok();
-    unit.hears("the new status", |line| line.contains("1 services"));
+    unit.hears("the new status", |line| line.contains(", 1 service,"));
 
     fs::write(unit.path("vand.toml"), "[site]\nnmae = \"x\"\n").unwrap();
     unit.process().signal(Signal::SIGHUP);
@@ -111,6 +111,24 @@ fn systemd_hears_of_readiness_status_reloads_and_the_end() {
     unit.process().signal(Signal::SIGTERM);
     unit.hears("the stop", |line| line == "STOPPING=1");
     assert!(unit.process().wait(DEADLINE).success());
+}
+
+#[test]
+fn services_that_appear_by_themselves_are_counted() {
+    let echo = Echo::start();
+    let sites = Sites::start("");
+    sites.public.ctl(&format!("expose 127.0.0.1:{} --address echo", echo.port())).ok();
+    let token = sites.public.token("t", "");
+    let mut unit =
+        Unit::new(&format!("{HERE}[[link]]\nname = \"up\"\ntoken = \"{}\"\n", token.display()));
+    let all = [("IMPORT", "[\"*\"]"), ("SUBNET", "127.77.0.0/16")];
+    let all = all.map(|(key, value)| (format!("VAND_SERVICES__{key}"), PathBuf::from(value)));
+    let all: Vec<_> = all.iter().map(|(key, value)| (key.as_str(), value.as_path())).collect();
+    unit.start(None, &all);
+    unit.hears("of the service", |line| line == "STATUS=1 link up, 1 service, 0 warnings");
+    let status = unit.vanctl().run("status -o json").json();
+    assert_eq!((&status["services_used"], &status["services_offered"]), (&1.into(), &0.into()));
+    unit.process().kill();
 }
 
 #[test]

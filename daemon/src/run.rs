@@ -175,7 +175,14 @@ async fn reload(site: &Arc<Site>) {
 fn status_line(site: &Site) -> String {
     let status = site.glance();
     let services = status.services_offered + status.services_used;
-    format!("{} links up, {services} services, {} warnings", status.links_up, status.warnings.len())
+    let counted =
+        |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let [links, services, warnings] = [
+        counted(status.links_up, "link"),
+        counted(services, "service"),
+        counted(status.warnings.len(), "warning"),
+    ];
+    format!("{links} up, {services}, {warnings}")
 }
 
 /// Starts the data plane and the site on it.

@@ -35,7 +35,7 @@ pub struct SiteStatus {
     pub sites_reached: usize,
     /// Addresses that this site offers.
     pub services_offered: usize,
-    /// Addresses that this site's listeners use.
+    /// Addresses that can be used here: those of listeners, and services that appear by themselves.
     pub services_used: usize,
     /// Flows open now.
     pub flows_open: u64,

@@ -98,6 +98,14 @@ impl Imports {
         inner.running.iter().map(show).collect()
     }
 
+    /// The services that somebody offers now and that have a place here.
+    pub(crate) fn usable(&self) -> Vec<Address> {
+        let inner = self.inner.lock();
+        let usable = |import: &Import| import.gone.is_none() && import.listener.is_ok();
+        let usable = inner.running.iter().filter(|(_, import)| usable(import));
+        usable.map(|(address, _)| address.clone()).collect()
+    }
+
     /// Stops all; open flows go on.
     pub(crate) fn stop(&self) {
         self.inner.lock().running.clear();

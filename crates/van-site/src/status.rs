@@ -56,16 +56,18 @@ impl Site {
         let offers = self.connectors.offers();
         let config = self.loaded.lock().config.clone();
         let warnings = self.warnings(&links);
+        let imported = self.imports.usable();
         let (used, configured) = {
             let running = self.running.lock();
-            let used: BTreeSet<_> =
-                running.listeners.values().map(|l| l.wanted.spec.address.clone()).collect();
+            let listeners = running.listeners.values().map(|l| l.wanted.spec.address.clone());
+            let used: BTreeSet<_> = listeners.chain(imported).collect();
             (used.len(), running.links.len())
         };
         let lasting = if warnings.is_empty() {
             ready(true, "Running", "")
         } else {
-            ready(true, "Degraded", &format!("{} warnings", warnings.len()))
+            let plural = if warnings.len() == 1 { "" } else { "s" };
+            ready(true, "Degraded", &format!("{} warning{plural}", warnings.len()))
         };
         SiteStatus {
             name: config.site.name.to_string(),

@@ -32,5 +32,5 @@ fn four_commands_join_two_fresh_hosts() {
     assert!(said.contains("Go on with: vanctl status"), "{said}");
     let status = here.vanctl("status").ok();
     assert!(status.contains("It is connected to 1 other sites."), "{status}");
-    assert_eq!(there.unit("vand", "StatusText"), "1 links up, 1 services, 0 warnings");
+    assert_eq!(there.unit("vand", "StatusText"), "1 link up, 1 service, 0 warnings");
 }
