@@ -97,6 +97,31 @@ fn a_service_has_an_own_address_and_a_name_and_nothing_stays_behind() {
     measure(&using.host);
     assert!(using.vand.terminate(DEADLINE).success());
     assert!(!using.vand.dir().join("run/names.json").exists());
+    let host = using.host.clone();
+    let routes = || ip(&host, "route show table local");
+    assert!(!routes().contains("198.18."), "what a crash left is taken away: {}", routes());
+
+    // Also by a run that has no use for it.
+    using.start_again();
+    wait_until(DEADLINE, "the subnet was there again", || routes().contains("198.18.0.0/16"));
+    using.kill();
+    let config = using.vand.dir().join("vand.toml");
+    let importing = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, "[site]\nname = \"using\"\n[services]\nimport = []\n").unwrap();
+    using.start_again();
+    assert!(routes().contains("198.18.0.0/16"), "{}", routes());
+    assert!(using.vand.terminate(DEADLINE).success());
+    assert!(!routes().contains("198.18."), "{}", routes());
+
+    // What an administrator made stays.
+    ip(&using.host, "route add local 198.18.0.0/16 dev lo");
+    std::fs::write(&config, importing).unwrap();
+    using.start_again();
+    wait_until(DEADLINE, "the name was known", || {
+        resolve(&using.host, "198.18.0.1", name).is_some()
+    });
+    assert!(using.vand.terminate(DEADLINE).success());
+    assert!(routes().contains("198.18.0.0/16"), "{}", routes());
     drop(offering);
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Invariants: everything here can be taken back; without rights the site goes on without.
 
+mod mark;
 mod registration;
 mod subnet;
 

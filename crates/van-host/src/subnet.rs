@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 use futures_util::TryStreamExt as _;
 use ipnet::Ipv4Net;
@@ -11,6 +12,8 @@ use rtnetlink::packet_route::route::{
 };
 use rtnetlink::{Handle, RouteMessageBuilder, new_connection};
 use thiserror::Error;
+
+use crate::mark::Mark;
 
 /// The loopback interface; the kernel makes it first in each network namespace.
 const LOOPBACK: u32 = 1;
@@ -29,8 +32,9 @@ const FORBIDDEN: [Errno; 5] =
 #[derive(Debug)]
 pub struct Subnet {
     net: Ipv4Net,
-    /// Whether the route was made here, and not found.
+    /// Whether the route was made here or by an earlier run, and not found.
     made: bool,
+    mark: Option<Mark>,
 }
 
 /// Why a network can't be this host's own.
@@ -64,30 +68,41 @@ pub enum SubnetError {
 
 impl Subnet {
     /// Makes every address of a network this host's own, until [`Subnet::leave`] or a reboot. One
-    /// that is so already, for instance by an earlier run, is used as it is.
+    /// that is so already is used as it is; it is taken away later only where an earlier run with the
+    /// same runtime directory made it.
     ///
     /// # Errors
     /// CAP_NET_ADMIN is missing, or a route leads into the network or to a wider one around it.
-    pub async fn take(net: Ipv4Net) -> Result<Self, SubnetError> {
-        let failed = |error: io::Error| failed(net, error);
-        let (connection, handle, _) = new_connection().map_err(failed)?;
-        let work = async {
+    pub async fn take(net: Ipv4Net, runtime_dir: Option<&Path>) -> Result<Self, SubnetError> {
+        let mark = runtime_dir.map(Mark::of);
+        let left = mark.as_ref().and_then(Mark::read);
+        if let Some(old) = left.filter(|old| *old != net) {
+            Self { net: old, made: true, mark: mark.clone() }.leave().await?;
+        }
+        let work = async |handle: Handle| {
             let others = overlapping(&handle, net).await?;
             if others.own {
-                return Ok(false);
+                return Ok(left == Some(net));
             }
             if let Some(other) = others.foreign {
                 return Err(Problem::InUse(other));
             }
+            if let Some(mark) = &mark {
+                // Before the route: what is remembered too early is looked for in vain, and that is all.
+                mark.set(net).map_err(Problem::Kernel)?;
+            }
             handle.route().add(route(net)).replace().execute().await?;
             Ok(true)
         };
-        match futures_util::future::select(Box::pin(work), connection).await {
-            futures_util::future::Either::Left((done, _)) => {
-                done.map_err(|problem: Problem| problem.of(net)).map(|made| Self { net, made })
-            }
-            futures_util::future::Either::Right(_) => Err(failed(io::ErrorKind::BrokenPipe.into())),
-        }
+        let made = asked(net, work).await?;
+        Ok(Self { net, made, mark })
+    }
+
+    /// What an earlier run with this runtime directory left behind.
+    pub fn left_in(runtime_dir: &Path) -> Option<Self> {
+        let mark = Mark::of(runtime_dir);
+        let net = mark.read()?;
+        Some(Self { net, made: true, mark: Some(mark) })
     }
 
     /// The network.
@@ -103,16 +118,29 @@ impl Subnet {
         if !self.made {
             return Ok(());
         }
-        let failed = |error: io::Error| failed(self.net, error);
-        let (connection, handle, _) = new_connection().map_err(failed)?;
-        let work = Box::pin(handle.route().del(route(self.net)).execute());
-        match futures_util::future::select(work, connection).await {
-            futures_util::future::Either::Left((Ok(()), _)) => Ok(()),
-            futures_util::future::Either::Left((Err(error), _)) => match io_error(error) {
+        let net = self.net;
+        let work = async |handle: Handle| match handle.route().del(route(net)).execute().await {
+            Ok(()) => Ok(()),
+            Err(error) => match io_error(error) {
                 error if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(()),
-                error => Err(failed(error)),
+                error => Err(Problem::Kernel(error)),
             },
-            futures_util::future::Either::Right(_) => Err(failed(io::ErrorKind::BrokenPipe.into())),
+        };
+        asked(net, work).await?;
+        self.mark.map_or(Ok(()), |mark| mark.clear()).map_err(|error| failed(net, error))
+    }
+}
+
+/// Does something with the kernel's routes, over a connection for just that.
+async fn asked<T>(
+    net: Ipv4Net,
+    work: impl AsyncFnOnce(Handle) -> Result<T, Problem>,
+) -> Result<T, SubnetError> {
+    let (connection, handle, _) = new_connection().map_err(|error| failed(net, error))?;
+    match futures_util::future::select(Box::pin(work(handle)), connection).await {
+        futures_util::future::Either::Left((done, _)) => done.map_err(|problem| problem.of(net)),
+        futures_util::future::Either::Right(_) => {
+            Err(failed(net, io::ErrorKind::BrokenPipe.into()))
         }
     }
 }

@@ -21,14 +21,14 @@ fn every_address_is_the_hosts_own_until_it_is_given_back() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let net = "198.18.0.0/16".parse().unwrap();
     runtime.block_on(async {
-        let subnet = Subnet::take(net).await.unwrap();
-        let again = Subnet::take(net).await.unwrap();
+        let subnet = Subnet::take(net, None).await.unwrap();
+        let again = Subnet::take(net, None).await.unwrap();
         again.leave().await.unwrap();
         let listener = TcpListener::bind("198.18.77.5:4000").unwrap();
         TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(ip("route show table local").contains("local 198.18.0.0/16 dev lo"));
 
-        let inside = Subnet::take("198.18.9.0/24".parse().unwrap()).await.unwrap_err();
+        let inside = Subnet::take("198.18.9.0/24".parse().unwrap(), None).await.unwrap_err();
         assert!(matches!(inside, SubnetError::InUse { other, .. } if other == net), "{inside}");
         subnet.leave().await.unwrap();
         assert!(!ip("route show table local").contains("198.18"));
@@ -37,7 +37,7 @@ fn every_address_is_the_hosts_own_until_it_is_given_back() {
         ip("link add br0 type bridge");
         ip("addr add 198.18.3.1/24 dev br0");
         ip("link set br0 up");
-        let taken = Subnet::take(net).await.unwrap_err();
+        let taken = Subnet::take(net, None).await.unwrap_err();
         assert!(matches!(taken, SubnetError::InUse { .. }), "{taken}");
     });
 }

@@ -131,7 +131,8 @@ impl Site {
             let server = self.name_server(domain, network, &[PORTS[0], PORTS[1], 0]);
             return Ok(ground(None, server.map_err(|e| self.tell_nameless(&e))));
         }
-        let subnet = Subnet::take(network).await.map_err(|error| match error {
+        let taken = Subnet::take(network, self.environment.runtime_dir.as_deref()).await;
+        let subnet = taken.map_err(|error| match error {
             SubnetError::Forbidden { .. } => (Severity::Info, error.to_string()),
             _ => (Severity::Warning, error.to_string()),
         })?;
@@ -224,10 +225,8 @@ impl Site {
         {
             warn!(%error, "the host is not told that the name server ends");
         }
-        if let Some(subnet) = ground.subnet
-            && let Err(error) = subnet.leave().await
-        {
-            warn!(%error, "a route stays behind");
+        if let Some(subnet) = ground.subnet {
+            leave_route(subnet).await;
         }
     }
 
@@ -237,6 +236,17 @@ impl Site {
         if let Some(ground) = ground {
             self.leave(ground).await;
         }
+        // A run that crashed may have left what this one had no use for.
+        let left = self.environment.runtime_dir.as_deref().and_then(Subnet::left_in);
+        if let Some(left) = left {
+            leave_route(left).await;
+        }
+    }
+}
+
+async fn leave_route(subnet: Subnet) {
+    if let Err(error) = subnet.leave().await {
+        warn!(%error, "a route stays behind");
     }
 }
 
