@@ -11,7 +11,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace and its height; a crate uses only crates that stand lower.
-const HEIGHTS: [(&str, u8); 20] = [
+const HEIGHTS: [(&str, u8); 21] = [
     ("van-model", 0),
     ("van-config", 1),
     ("van-pki", 1),
@@ -20,6 +20,7 @@ const HEIGHTS: [(&str, u8); 20] = [
     ("van-store", 3),
     ("van-dns", 3),
     ("van-host", 3),
+    ("van-podman", 3),
     ("van-net", 3),
     ("van-api", 3),
     ("van-proxy", 4),

@@ -55,6 +55,7 @@ fn run(exports: &[Pair<Target>], imports: &[Pair<Bind>], args: &OneShotArgs) -> 
         runtime_dir: None,
         recent_log: Box::new(String::new),
         handed: van_net::Handed::default(),
+        podman: paths::podman(),
         credentials: None,
         proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
         reload: None,

@@ -45,6 +45,13 @@ pub(crate) fn runtime_dir() -> PathBuf {
     })
 }
 
+/// The API socket of the podman whose containers are this daemon's.
+pub(crate) fn podman() -> PathBuf {
+    let own = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    let run = own.filter(|_| !is_root()).unwrap_or_else(|| "/run".into());
+    run.join("podman/podman.sock")
+}
+
 /// The host's name.
 pub(crate) fn host_name() -> String {
     nix::unistd::gethostname().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()

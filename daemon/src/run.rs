@@ -45,6 +45,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         runtime_dir: Some(runtime_dir),
         recent_log: Box::new(move || lines.text()),
         handed: handed.others,
+        podman: paths::podman(),
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
         reload: Some(Box::new(reload)),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use van_model::HostPort;
 
 use crate::mistake::Problem;
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 use crate::text::{parsed, shorten};
 
 pub(crate) const SECTION: Section = Section {
@@ -16,6 +16,7 @@ pub(crate) const SECTION: Section = Section {
         Key::new("advertise", Kind::Texts(advertise, "a list of HOST:PORT", true)),
     ],
     required: &["listen"],
+    whole: schema::fits,
 };
 
 const LISTEN: &str = "a list of IP addresses with port, as [\"[::]:8263\"]";

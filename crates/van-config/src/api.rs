@@ -3,7 +3,7 @@
 use van_model::Bind;
 
 use crate::mistake::Problem;
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 use crate::text::shorten;
 
 pub(crate) const SECTION: Section = Section {
@@ -14,11 +14,12 @@ pub(crate) const SECTION: Section = Section {
         Key::new("group", Kind::Text(group, GROUP)),
     ],
     required: &[],
+    whole: schema::fits,
 };
 
-const SOCKET: &str = "an absolute path of at most 107 bytes";
+pub(crate) const SOCKET: &str = "an absolute path of at most 107 bytes";
 
-fn socket(text: &str, _: Option<&str>) -> Result<String, Problem> {
+pub(crate) fn socket(text: &str, _: Option<&str>) -> Result<String, Problem> {
     match format!("unix:{text}").parse::<Bind>() {
         Ok(Bind::Unix(_)) => Ok(text.into()),
         Ok(Bind::Tcp(_)) | Err(_) => Err(Problem::new(
@@ -29,13 +30,18 @@ fn socket(text: &str, _: Option<&str>) -> Result<String, Problem> {
 }
 
 const GROUP: &str = "the name of a user group";
-/// The longest group name that Linux tools make.
+/// The longest name of a group or user that Linux tools make.
 const GROUP_MAX: usize = 32;
 
-fn group(text: &str, _: Option<&str>) -> Result<String, Problem> {
+/// Whether a group or user may be called so.
+pub(crate) fn is_account(text: &str) -> bool {
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     let rest = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
-    if first && rest && text.len() <= GROUP_MAX {
+    first && rest && text.len() <= GROUP_MAX
+}
+
+fn group(text: &str, _: Option<&str>) -> Result<String, Problem> {
+    if is_account(text) {
         return Ok(text.into());
     }
     Err(Problem::new(

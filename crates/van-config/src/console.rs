@@ -1,10 +1,11 @@
 //! `[console]`: pages for a browser.
 
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 
 pub(crate) const SECTION: Section = Section {
     name: "console",
     list: false,
     keys: &[Key::new("listen", Kind::Later), Key::new("auth", Kind::Later)],
     required: &[],
+    whole: schema::fits,
 };

@@ -1,6 +1,6 @@
 //! `[identity]`: an intermediate authority of the organisation's own.
 
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 use crate::text;
 
 pub(crate) const SECTION: Section = Section {
@@ -12,4 +12,5 @@ pub(crate) const SECTION: Section = Section {
         Key::new("bundle", Kind::Text(text::path, text::PATH)),
     ],
     required: &["ca", "key", "bundle"],
+    whole: schema::fits,
 };

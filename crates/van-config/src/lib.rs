@@ -33,6 +33,7 @@ mod merge;
 mod metrics;
 mod mistake;
 mod origin;
+mod podman;
 mod schema;
 mod services;
 mod shown;

@@ -1,6 +1,6 @@
 //! `[limits]`: how much the daemon takes on.
 
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 
 pub(crate) const SECTION: Section = Section {
     name: "limits",
@@ -10,4 +10,5 @@ pub(crate) const SECTION: Section = Section {
         Key::new("flow_window_max", Kind::Size(64 << 10, 256 << 20)),
     ],
     required: &[],
+    whole: schema::fits,
 };

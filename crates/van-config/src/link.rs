@@ -3,7 +3,7 @@
 use van_model::HostPort;
 
 use crate::mistake::Problem;
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 use crate::text;
 
 pub(crate) const SECTION: Section = Section {
@@ -16,6 +16,7 @@ pub(crate) const SECTION: Section = Section {
         Key::new("proxy", Kind::Text(proxy, PROXY)),
     ],
     required: &["name", "token"],
+    whole: schema::fits,
 };
 
 /// What a token begins with that the service manager hands over.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use van_model::{AddressChoice, Bind, Strategy};
 
 use crate::mistake::Problem;
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 use crate::text::{self, parsed};
 
 pub(crate) const SECTION: Section = Section {
@@ -20,6 +20,7 @@ pub(crate) const SECTION: Section = Section {
         Key::new("bind", Kind::Text(bind, "host:port, unix:/path")),
     ],
     required: &["name", "bind"],
+    whole: schema::fits,
 };
 
 fn bind(text: &str, _: Option<&str>) -> Result<String, Problem> {

@@ -90,10 +90,12 @@ fn config(merged: &Merged<'_>) -> Result<Config, Unfit> {
         })?,
         connectors: entries(merged, "connector", |name, entry| {
             connector::gather_timing(entry);
+            connector::gather_target(entry);
             name_is_address(name, entry);
         })?,
         listeners: entries(merged, "listener", first_is_address)?,
         services: figment.extract_inner("services")?,
+        podman: figment.extract_inner("podman")?,
         identity: optional(figment, "identity")?,
         api: figment.extract_inner("api")?,
         metrics: optional(figment, "metrics")?,

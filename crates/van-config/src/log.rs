@@ -1,7 +1,7 @@
 //! `[log]`: how much the journal tells.
 
 use crate::mistake::Problem;
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 use crate::text::shorten;
 
 pub(crate) const SECTION: Section = Section {
@@ -9,6 +9,7 @@ pub(crate) const SECTION: Section = Section {
     list: false,
     keys: &[Key::new("level", Kind::Text(level, LEVEL))],
     required: &[],
+    whole: schema::fits,
 };
 
 const LEVEL: &str = "error, warn, info, debug, trace, or a filter as in RUST_LOG";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use figment::Figment;
 use figment::providers::Serialized;
 use figment::value::{Dict, Value};
-use van_model::{ApiSpec, Bind, LimitsSpec, LogSpec, Mode, ServicesSpec, SiteSpec};
+use van_model::{ApiSpec, Bind, LimitsSpec, LogSpec, Mode, PodmanSpec, ServicesSpec, SiteSpec};
 
 use crate::layer::{self, Layer};
 use crate::listener::Taken;
@@ -26,6 +26,7 @@ impl<'a> Merged<'a> {
         let defaults = Figment::new()
             .merge(Serialized::default("site", site))
             .merge(Serialized::default("services", ServicesSpec::default()))
+            .merge(Serialized::default("podman", PodmanSpec::default()))
             .merge(Serialized::default("api", ApiSpec::default()))
             .merge(Serialized::default("log", LogSpec::default()))
             .merge(Serialized::default("limits", LimitsSpec::default()));

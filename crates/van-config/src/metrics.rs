@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::mistake::Problem;
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 use crate::text::shorten;
 
 pub(crate) const SECTION: Section = Section {
@@ -11,6 +11,7 @@ pub(crate) const SECTION: Section = Section {
     list: false,
     keys: &[Key::new("listen", Kind::Text(listen, "an IP address with a port"))],
     required: &["listen"],
+    whole: schema::fits,
 };
 
 fn listen(text: &str, _: Option<&str>) -> Result<String, Problem> {

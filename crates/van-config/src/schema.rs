@@ -3,7 +3,8 @@
 use crate::mistake::Problem;
 use crate::text::shorten;
 use crate::{
-    accept, api, connector, console, identity, limits, link, listener, log, metrics, services, site,
+    accept, api, connector, console, identity, limits, link, listener, log, metrics, podman,
+    services, site,
 };
 
 /// A section as the files write it: `[site]` or `[[link]]`.
@@ -14,6 +15,19 @@ pub(crate) struct Section {
     pub(crate) keys: &'static [Key],
     /// Keys without which the section, once it is there, means nothing.
     pub(crate) required: &'static [&'static str],
+    /// Judges which keys an entry has together: the key that is wrong, and how.
+    pub(crate) whole: Whole,
+}
+
+/// Judges an entry by asking which keys it has.
+pub(crate) type Whole = fn(has: &dyn Fn(&str) -> bool) -> Option<Wrong>;
+
+/// A key that is wrong, and how.
+pub(crate) type Wrong = (&'static str, Problem);
+
+/// Keys that go together however many there are.
+pub(crate) fn fits(_: &dyn Fn(&str) -> bool) -> Option<Wrong> {
+    None
 }
 
 /// One key of a section.
@@ -53,13 +67,14 @@ pub(crate) enum Kind {
 }
 
 /// Every section that this version knows.
-pub(crate) const SECTIONS: [&Section; 12] = [
+pub(crate) const SECTIONS: [&Section; 13] = [
     &site::SECTION,
     &accept::SECTION,
     &link::SECTION,
     &connector::SECTION,
     &listener::SECTION,
     &services::SECTION,
+    &podman::SECTION,
     &identity::SECTION,
     &api::SECTION,
     &console::SECTION,

@@ -3,7 +3,7 @@
 use ipnet::Ipv4Net;
 
 use crate::mistake::Problem;
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 use crate::text::shorten;
 
 pub(crate) const SECTION: Section = Section {
@@ -18,6 +18,7 @@ pub(crate) const SECTION: Section = Section {
         Key::new("subnet", Kind::Text(subnet, "an IPv4 network from /8 to /30")),
     ],
     required: &[],
+    whole: schema::fits,
 };
 
 fn domain(text: &str, _: Option<&str>) -> Result<String, Problem> {

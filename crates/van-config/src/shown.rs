@@ -20,6 +20,7 @@ impl Loaded {
             "connector": named(&config.connectors, |c: &ConnectorSpec| &c.name, shown_connector),
             "listener": named(&config.listeners, |l: &ListenerSpec| &l.name, object),
             "services": config.services,
+            "podman": config.podman,
             "identity": config.identity,
             "api": config.api,
             "metrics": config.metrics,

@@ -3,7 +3,7 @@
 use van_model::Mode;
 
 use crate::mistake::Problem;
-use crate::schema::{Key, Kind, Section};
+use crate::schema::{self, Key, Kind, Section};
 use crate::text::{self, parsed};
 
 pub(crate) const SECTION: Section = Section {
@@ -15,6 +15,7 @@ pub(crate) const SECTION: Section = Section {
         Key::new("labels", Kind::Labels),
     ],
     required: &[],
+    whole: schema::fits,
 };
 
 fn mode(text: &str, _: Option<&str>) -> Result<String, Problem> {

@@ -150,6 +150,11 @@ impl Walk<'_> {
             let key = format!("{}.{missing}", key.as_deref().unwrap_or(section.name));
             self.tell(start, &key, problem);
         }
+        if let Some((wrong, problem)) = (section.whole)(&|key| table.contains_key(key)) {
+            let offset = table.get(wrong).map_or(start, |value| value.span().start);
+            let key = format!("{}.{wrong}", key.as_deref().unwrap_or(section.name));
+            self.tell(offset, &key, problem);
+        }
     }
 
     /// Reads the keys of a table; an empty path checks them without keeping them.

@@ -116,6 +116,20 @@ fn everything_said() {
 }
 
 #[test]
+fn containers_and_pods_are_targets() {
+    let text = "[podman]\nexpose_labels = true\nsockets = [\"/run/p.sock\"]\nusers = [\"alice\"]\n\
+                [[connector]]\nname = \"pg\"\ncontainer = \"db_1\"\nport = 5432\n\
+                [[connector]]\nname = \"shop\"\npod = \"shop\"\nport = 80\n\
+                [[connector]]\nname = \"web\"\ntarget = \"container/web:8080\"\n";
+    let loaded = good(&[("vand.toml", text)], &[]);
+    let targets: Vec<_> = loaded.config.connectors.iter().map(|c| c.target.to_string()).collect();
+    assert_eq!(targets, ["container/db_1:5432", "pod/shop:80", "container/web:8080"]);
+    let podman = loaded.config.podman;
+    assert!(podman.expose_labels && podman.sockets == [Path::new("/run/p.sock")]);
+    assert_eq!(podman.users, ["alice"]);
+}
+
+#[test]
 fn line_ends_and_byte_order_mark_change_nothing() {
     let plain = good(&[("vand.toml", FULL)], &[]);
     let windows = format!("\u{feff}{}", FULL.replace('\n', "\r\n"));

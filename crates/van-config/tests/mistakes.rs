@@ -27,19 +27,14 @@ fn one(text: &str, expected: &str) {
 #[test]
 fn unknown_section() {
     let sections = "accepted: [site], [accept], [[link]], [[connector]], [[listener]], [services], \
-                    [identity], [api], [console], [metrics], [log], [limits]";
+                    [podman], [identity], [api], [console], [metrics], [log], [limits]";
     one(
         "\n[acept]\nlisten = []\n",
         &format!(
             "vand.toml:2:2: acept: unknown section \"acept\"; did you mean \"accept\"? {sections}"
         ),
     );
-    for later in ["policy", "podman"] {
-        one(
-            &format!("[{later}]\n"),
-            &format!("vand.toml:1:2: {later}: unknown section {later:?}; {sections}"),
-        );
-    }
+    one("[policy]\n", &format!("vand.toml:1:2: policy: unknown section \"policy\"; {sections}"));
     one(
         "[[policy]]\nname = \"x\"\n",
         &format!("vand.toml:1:3: policy: unknown section \"policy\"; {sections}"),
@@ -54,10 +49,49 @@ fn unknown_key() {
          accepted: name, mode, labels",
     );
     one(
-        "[[connector]]\nname = \"pg\"\ntarget = \"a:1\"\ncontainer = \"pg\"\n",
-        "vand.toml:4:1: connector.pg.container: unknown key \"container\"; accepted: name, \
-         address, protocol, target, service_port, check, check_idle, check_interval, \
+        "[[connector]]\nname = \"pg\"\ntarget = \"a:1\"\nimage = \"pg\"\n",
+        "vand.toml:4:1: connector.pg.image: unknown key \"image\"; accepted: name, \
+         address, protocol, target, container, pod, port, service_port, check, check_idle, check_interval, \
          check_timeout, check_failures, check_successes, proxy_protocol, priority, weight",
+    );
+}
+
+#[test]
+fn containers_and_pods() {
+    let connector = |keys: &str| format!("[[connector]]\nname = \"pg\"\n{keys}\n");
+    for (keys, mistake) in [
+        (
+            "container = \"pg\"",
+            "vand.toml:1:1: connector.pg.port: missing key \"port\"; write beside it port = PORT, \
+             the port inside the container",
+        ),
+        (
+            "port = 5432",
+            "vand.toml:1:1: connector.pg.target: missing key \"target\"; [[connector]] needs name, \
+             and one of target, container, pod",
+        ),
+        (
+            "container = \"pg\"\npod = \"shop\"\nport = 1",
+            "vand.toml:4:7: connector.pg.pod: container and pod say two places; keep one of \
+             target, container, pod",
+        ),
+        (
+            "target = \"a:1\"\nport = 1",
+            "vand.toml:4:8: connector.pg.port: the port stands in the target already; write \
+             target = \"HOST:PORT\"",
+        ),
+        (
+            "container = \"a/b\"\nport = 1",
+            "vand.toml:3:13: connector.pg.container: \"a/b\" is no name of a container or pod; \
+             accepted: letters, digits, '_', '.' and '-', at most 128, the first no sign",
+        ),
+    ] {
+        one(&connector(keys), mistake);
+    }
+    one(
+        "[podman]\nusers = [\"a b\"]\n",
+        "vand.toml:2:10: podman.users: \"a b\" is no user; accepted: a user's name or number, \
+         letters, digits, '_', '-' and '.'",
     );
 }
 
@@ -287,7 +321,7 @@ fn missing_keys_name_the_key_and_the_table() {
         &[],
         &[
             "vand.toml:1:1: connector.a.target: missing key \"target\"; [[connector]] needs name, \
-             target",
+             and one of target, container, pod",
             "vand.toml:3:1: listener.b.bind: missing key \"bind\"; [[listener]] needs name, bind",
             "vand.toml:5:1: link.name: missing key \"name\"; [[link]] needs name, token",
             "vand.toml:5:1: link.token: missing key \"token\"; [[link]] needs name, token",

@@ -30,6 +30,8 @@ pub enum Source {
     Api,
     /// A custom resource or annotation.
     Kubernetes,
+    /// Labels of a container.
+    Podman,
 }
 
 /// One resource: what is wanted and what is.

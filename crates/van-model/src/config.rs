@@ -23,6 +23,8 @@ pub struct Config {
     pub listeners: Vec<ListenerSpec>,
     /// `[services]`
     pub services: ServicesSpec,
+    /// `[podman]`
+    pub podman: PodmanSpec,
     /// `[identity]`; absent: the site makes its own authority.
     pub identity: Option<IdentitySpec>,
     /// `[api]`
@@ -45,6 +47,19 @@ pub struct ServicesSpec {
     /// The network of their addresses, at most 2^24 of them. Default: `198.18.0.0/16`, which is set
     /// aside for tests between networks (RFC 2544) and in use nowhere else.
     pub subnet: Ipv4Net,
+}
+
+/// `[podman]`: where containers and pods are looked up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodmanSpec {
+    /// Whether containers offer themselves by labels: `van.address`, `van.port` and so on.
+    pub expose_labels: bool,
+    /// Paths of podman's API sockets. Empty: that of whose daemon this is, the host's or a user's.
+    #[serde(default)]
+    pub sockets: Vec<PathBuf>,
+    /// Users whose rootless podman is asked, too; names or numbers.
+    #[serde(default)]
+    pub users: Vec<String>,
 }
 
 /// `[identity]`: an intermediate authority of the organisation's own, PEM files.
@@ -126,6 +141,7 @@ impl Config {
             connectors: Vec::new(),
             listeners: Vec::new(),
             services: ServicesSpec::default(),
+            podman: PodmanSpec::default(),
             identity: None,
             api: ApiSpec::default(),
             metrics: None,

@@ -7,12 +7,22 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Workload;
+
 /// Why a text is not a place to listen at or to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// There is no `:port`.
     #[error("{0:?} has no port: write HOST:PORT, [IPV6]:PORT or unix:/path")]
     NoPort(String),
+    /// There is no `:port` behind a container or pod.
+    #[error("{0:?} has no port: write {0}:PORT, the port inside")]
+    NoWorkloadPort(String),
+    /// What stands before the port is no name of a container or pod.
+    #[error(
+        "{0:?} is no name of a container or pod: letters, digits, '_', '.' and '-', at most 128"
+    )]
+    WorkloadName(String),
     /// The port is not 1..=65535.
     #[error("{0:?}: the port must be 1 to 65535")]
     Port(String),
@@ -116,28 +126,8 @@ fn unix_path(text: &str) -> Result<PathBuf, EndpointError> {
     Ok(path.into())
 }
 
-macro_rules! place {
+macro_rules! as_text {
     ($type:ident) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    Self::Tcp(tcp) => write!(f, "{tcp}"),
-                    Self::Unix(path) => write!(f, "unix:{}", path.display()),
-                }
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = EndpointError;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                match text.strip_prefix("unix:") {
-                    Some(path) => unix_path(path).map(Self::Unix),
-                    None => text.parse().map(Self::Tcp),
-                }
-            }
-        }
-
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -152,16 +142,45 @@ macro_rules! place {
     };
 }
 
-/// Where a workload is: `host:port` or `unix:/path`.
+as_text!(HostPort);
+as_text!(Target);
+as_text!(Bind);
+
+/// Where a workload is: `host:port`, `unix:/path`, `container/NAME:port` or `pod/NAME:port`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// A TCP port of a host.
     Tcp(HostPort),
     /// A Unix stream socket.
     Unix(PathBuf),
+    /// A TCP port of a container or pod, wherever that is at the moment.
+    Workload(Workload),
 }
 
-place!(Target);
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(tcp) => write!(f, "{tcp}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Workload(workload) => write!(f, "{workload}"),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return unix_path(path).map(Self::Unix);
+        }
+        // No host's name has a slash.
+        if text.contains('/') {
+            return text.parse().map(Self::Workload);
+        }
+        text.parse().map(Self::Tcp)
+    }
+}
 
 /// Whether clouds tell a machine its secrets at this address: no name may lead there.
 pub fn is_metadata(ip: IpAddr) -> bool {
@@ -177,7 +196,7 @@ impl Target {
     pub fn is_metadata(&self) -> bool {
         match self {
             Self::Tcp(tcp) => tcp.socket_addr().is_some_and(|a| is_metadata(a.ip())),
-            Self::Unix(_) => false,
+            Self::Unix(_) | Self::Workload(_) => false,
         }
     }
 
@@ -186,6 +205,7 @@ impl Target {
         match self {
             Self::Tcp(tcp) => Some(tcp.port()),
             Self::Unix(_) => None,
+            Self::Workload(workload) => Some(workload.port.get()),
         }
     }
 }
@@ -199,23 +219,29 @@ pub enum Bind {
     Unix(PathBuf),
 }
 
-place!(Bind);
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(tcp) => write!(f, "{tcp}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Bind {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("unix:") {
+            Some(path) => unix_path(path).map(Self::Unix),
+            None => text.parse().map(Self::Tcp),
+        }
+    }
+}
 
 impl fmt::Debug for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
-    }
-}
-
-impl Serialize for HostPort {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for HostPort {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -248,6 +274,8 @@ mod tests {
     #[test]
     fn unix_sockets() {
         assert_eq!("unix:/run/x.sock".parse::<Target>().unwrap().to_string(), "unix:/run/x.sock");
+        assert_eq!("container/pg:1".parse::<Target>().unwrap().port(), Some(1));
+        assert!("container/pg:1".parse::<Bind>().is_err());
         for bad in ["unix:x.sock", "unix:", &format!("unix:/{}", "x".repeat(107))] {
             assert!(bad.parse::<Bind>().is_err(), "{bad:?}");
         }

@@ -104,6 +104,12 @@ pub const EXPLANATIONS: &[Explanation] = &[
         "The message says why; 'vanctl link status' shows what is tried.",
     ),
     code(
+        "LabelsRefused",
+        "A container's labels want to offer a service, and can't: one is missing, unknown or unfit, or \
+         another connector offers the address in another way.",
+        "Make the container anew with the labels that the message accepts.",
+    ),
+    code(
         "LinkDown",
         "A link ended. Flows take other paths where there are some, and it is dialled again.",
         "If it stays down: 'vanctl link status NAME' and 'vanctl check' at both ends.",
@@ -165,6 +171,14 @@ pub const EXPLANATIONS: &[Explanation] = &[
         "To end that: 'vanctl peer trust SITE', or a token of this site that it redeems.",
     ),
     code("PeerTrustedAgain", "A revoked peer is trusted again.", ""),
+    code(
+        "PodmanAway",
+        "A podman that connectors or labels need can't be asked. Containers that are known stay where \
+         they are known to be; what happens to them meanwhile is not seen.",
+        "The message says why. Start it ('systemctl start podman.socket'), or give the daemon the right \
+         to its socket: [podman] in 'man vand.toml' says how. It is tried again by itself.",
+    ),
+    code("PodmanBack", "A podman answers again.", ""),
     code("Reachable", "A site offers a healthy target.", ""),
     code(
         "Refused",

@@ -17,10 +17,13 @@ mod site_id;
 mod spec;
 pub mod status;
 mod unit;
+mod workload;
 
 pub use api::{ApiError, ErrorCode, List, Resource, Source};
 pub use condition::{Condition, ConditionStatus, Conditions};
-pub use config::{ApiSpec, Config, IdentitySpec, LimitsSpec, LogSpec, MetricsSpec, ServicesSpec};
+pub use config::{
+    ApiSpec, Config, IdentitySpec, LimitsSpec, LogSpec, MetricsSpec, PodmanSpec, ServicesSpec,
+};
 pub use endpoint::{Bind, EndpointError, HostPort, Target, is_metadata};
 pub use explain::{EXPLANATIONS, Explanation, catalogue, explain, message_id};
 pub use name::{Address, Name, NameError};
@@ -31,6 +34,7 @@ pub use spec::{
     ListenerSpec, SiteSpec, TokenSpec,
 };
 pub use unit::{ByteSize, UnitError, parse_duration};
+pub use workload::{Workload, WorkloadKind};
 
 /// The TCP port on which sites accept links (V-A-N-D on a telephone's keypad).
 pub const LINK_PORT: u16 = 8263;

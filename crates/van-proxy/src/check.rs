@@ -35,6 +35,11 @@ pub(crate) enum CheckError {
 }
 
 impl CheckError {
+    /// Whether no further check is needed to know that the target does not serve.
+    pub(crate) fn is_certain(&self) -> bool {
+        matches!(self, Self::Connect(error) if error.is_certain())
+    }
+
     /// Whether this process or its host lacks something, which says nothing of the target.
     pub(crate) fn is_own_shortage(&self) -> bool {
         let of_process = |error: &std::io::Error| {
@@ -58,6 +63,8 @@ pub(crate) async fn check(
     announced: bool,
     patience: Duration,
 ) -> Result<(), CheckError> {
+    // Of what nobody asks it is still known whether it is there.
+    place.located().transpose()?;
     if matches!(kind, Check::None) {
         return Ok(());
     }
@@ -87,6 +94,7 @@ async fn get(
     let host = match target {
         Target::Tcp(tcp) => tcp.to_string(),
         Target::Unix(_) => "localhost".into(),
+        Target::Workload(workload) => format!("{}:{}", workload.name, workload.port),
     };
     let request = Request::get(path)
         .header(http::header::HOST, host)

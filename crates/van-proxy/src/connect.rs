@@ -3,18 +3,20 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
-use van_model::{Target, is_metadata};
+use van_model::{Target, Workload, is_metadata};
 use van_mux::ResetCode;
 use van_net::Tasks;
 
 use crate::resolve::{ResolveError, Resolver};
 use crate::stream::Stream;
+use crate::workloads::Workloads;
 
 /// Time for one connection, all addresses of its target together; resolving its name has its own.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,6 +39,8 @@ pub(crate) enum ConnectError {
     Unreachable(io::Error),
     #[error("its name leads to the cloud's metadata service, which no service may be")]
     Metadata,
+    #[error("{0}")]
+    NotThere(String),
 }
 
 impl ConnectError {
@@ -62,23 +66,41 @@ impl ConnectError {
             Self::Timeout => ResetCode::Timeout,
             Self::Overload(_) => ResetCode::Overload,
             Self::Unreachable(_) | Self::Resolve(_) | Self::Metadata => ResetCode::Unreachable,
+            // A container that does not run refuses as a program does that does not.
+            Self::NotThere(_) => ResetCode::Refused,
         }
+    }
+
+    /// Whether no further try is needed to know that the target does not serve.
+    pub(crate) fn is_certain(&self) -> bool {
+        matches!(self, Self::NotThere(_))
     }
 }
 
 /// Where a target is, ready to be reached.
-#[derive(Debug)]
 pub(crate) enum Place {
     Tcp(Resolver),
     Unix(PathBuf),
+    Workload(Workload, Arc<dyn Workloads>),
 }
 
 impl Place {
-    /// Prepares reaching a target; its name is resolved by `tasks`.
-    pub(crate) fn new(target: &Target, tasks: Tasks) -> Self {
+    /// Prepares reaching a target; its name is resolved by `tasks`, a container's by `workloads`.
+    pub(crate) fn new(target: &Target, workloads: &Arc<dyn Workloads>, tasks: Tasks) -> Self {
         match target {
             Target::Tcp(tcp) => Self::Tcp(Resolver::new(tcp.clone(), tasks)),
             Target::Unix(path) => Self::Unix(path.clone()),
+            Target::Workload(workload) => Self::Workload(workload.clone(), workloads.clone()),
+        }
+    }
+
+    /// Where the target is by the word of whoever moves it about; `None`: nobody does.
+    pub(crate) fn located(&self) -> Option<Result<Vec<SocketAddr>, ConnectError>> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Workload(workload, workloads) => {
+                Some(workloads.locate(workload).map_err(ConnectError::NotThere))
+            }
         }
     }
 
@@ -100,6 +122,12 @@ impl Place {
                 let attempt = tokio::time::timeout(PATIENCE, UnixStream::connect(path)).await;
                 let unix = attempt.map_err(|_| ConnectError::Timeout)?;
                 unix.map(Stream::Unix).map_err(ConnectError::new)
+            }
+            Self::Workload(workload, workloads) => {
+                let places = workloads.locate(workload).map_err(ConnectError::NotThere)?;
+                let tcp = connect_any(&places).await?;
+                tune(&tcp);
+                Ok(Stream::Tcp(tcp))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One connector: a local workload, its health and what is open to it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
-use van_model::{Check, ConnectorSpec};
+use van_model::{Check, ConnectorSpec, Target};
 use van_mux::{Open, ResetCode};
 use van_net::{Connected, Count, Meter, Tasks};
 
@@ -16,7 +17,9 @@ use crate::check::check;
 use crate::connect::{ConnectError, Place};
 use crate::health::Health;
 use crate::proxy_header;
+use crate::stream::Stream;
 use crate::wish::Wish;
+use crate::workloads::Workloads;
 
 /// Called when a connector's health changes.
 pub(crate) type Observer = Arc<dyn Fn() + Send + Sync>;
@@ -35,7 +38,12 @@ pub(crate) struct Connector {
     /// When the target was last found well, in milliseconds since `started`.
     well_at: AtomicU64,
     started: Instant,
-    failed: Notify,
+    /// Something is to be looked at before its time.
+    due: Notify,
+    /// The target is elsewhere, or gone: who connects to where it was need not wait for an answer.
+    moved: Notify,
+    /// Where the target was by the last word of whoever moves it about.
+    located: Mutex<Option<Vec<SocketAddr>>>,
     observer: Observer,
     tasks: Tasks,
 }
@@ -45,13 +53,11 @@ impl Connector {
     pub(crate) fn start(
         spec: ConnectorSpec,
         before: Option<&Arc<Self>>,
+        workloads: &Arc<dyn Workloads>,
         observer: Observer,
         tasks: Tasks,
     ) -> Arc<Self> {
-        let fresh = || match spec.check {
-            Check::None => Health::unchecked(),
-            Check::Tcp | Check::Http(_) => Health::checked(),
-        };
+        let fresh = || if is_checked(&spec) { Health::checked() } else { Health::unchecked() };
         let same_target =
             |old: &&Arc<Self>| (&old.spec.target, &old.spec.check) == (&spec.target, &spec.check);
         let health = before.filter(same_target).map_or_else(fresh, |old| old.health.lock().clone());
@@ -59,7 +65,7 @@ impl Connector {
             .filter(|old| health.is_new() && old.spec.address == spec.address)
             .and_then(|old| if old.is_healthy() { Some(old.clone()) } else { old.stand_in() });
         let connector = Arc::new(Self {
-            place: Place::new(&spec.target, tasks.clone()),
+            place: Place::new(&spec.target, workloads, tasks.clone()),
             meter: before.map_or_else(Arc::default, |old| old.meter.clone()),
             spec,
             connecting: Count::default(),
@@ -67,7 +73,9 @@ impl Connector {
             stand_in: Mutex::new(stand_in),
             well_at: AtomicU64::new(0),
             started: Instant::now(),
-            failed: Notify::new(),
+            due: Notify::new(),
+            moved: Notify::new(),
+            located: Mutex::default(),
             observer,
             tasks,
         });
@@ -106,7 +114,23 @@ impl Connector {
     }
 
     fn is_checked(&self) -> bool {
-        !matches!(self.spec.check, Check::None)
+        is_checked(&self.spec)
+    }
+
+    /// Hears that targets may have been started, stopped or moved: checks at once where its own was.
+    pub(crate) fn look_again(&self) {
+        let Some(located) = self.place.located() else { return };
+        let places = located.as_ref().ok().cloned();
+        let moved = std::mem::replace(&mut *self.located.lock(), places.clone()) != places;
+        if moved {
+            self.moved.notify_waiters();
+        }
+        match located {
+            // Nobody need connect to hear that it is gone.
+            Err(error) => self.heard_of_failure(&error),
+            Ok(_) if moved || !self.is_healthy() => self.due.notify_one(),
+            Ok(_) => {}
+        }
     }
 
     /// What is known of the target's health.
@@ -147,7 +171,7 @@ impl Connector {
     pub(crate) async fn connect(&self, open: &Open) -> Result<Connected, ResetCode> {
         let _counted = Connecting::start(&self.connecting);
         let start = Instant::now();
-        let stream = match self.place.connect().await {
+        let stream = match self.reach().await {
             Ok(stream) => stream,
             Err(error) => {
                 self.heard_of_failure(&error);
@@ -168,24 +192,36 @@ impl Connector {
         Ok(Connected { socket, target, preface, took, meter: self.meter.clone() })
     }
 
+    async fn reach(&self) -> Result<Stream, ConnectError> {
+        loop {
+            let moved = self.moved.notified();
+            tokio::select! {
+                result = self.place.connect() => return result,
+                () = moved => {}
+            }
+        }
+    }
+
     fn heard_of_failure(&self, error: &ConnectError) {
         tracing::debug!(connector = %self.spec.name, %error, "target not reached");
         // A shortage here says nothing of the target.
         if !matches!(error, ConnectError::Overload(_)) {
-            self.note(Err(error.to_string()));
-            self.failed.notify_one();
+            self.note(Err((error.to_string(), error.is_certain())));
+            self.due.notify_one();
         }
     }
 
-    fn note(&self, result: Result<(), String>) {
+    /// Takes what was heard of the target: well, or why not, and whether that is certain.
+    fn note(&self, result: Result<(), (String, bool)>) {
         let changed = match result {
             Ok(()) => {
                 let now = self.started.elapsed().as_millis();
                 self.well_at.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
                 self.health.lock().succeeded(self.spec.timing.successes)
             }
-            Err(reason) => {
-                let tolerated = self.is_checked().then_some(self.spec.timing.failures);
+            Err((reason, certain)) => {
+                let most = if certain { 1 } else { self.spec.timing.failures };
+                let tolerated = self.is_checked().then_some(most);
                 self.health.lock().failed(tolerated, reason)
             }
         };
@@ -195,33 +231,44 @@ impl Connector {
         }
     }
 
-    /// Checks at once, then after a failed flow, when idle, and again and again while failing.
+    /// Checks at once, then after a failed flow, when its target has moved, when idle, and again and again while failing.
     async fn watch(&self) {
         loop {
             let spec = &self.spec;
             let patience = Duration::from_millis(spec.timing.timeout_ms);
             let announced = spec.proxy_protocol;
-            let result = check(&spec.check, &spec.target, &self.place, announced, patience).await;
+            let moved = self.moved.notified();
+            let check = check(&spec.check, &spec.target, &self.place, announced, patience);
+            let result = tokio::select! {
+                result = check => result,
+                () = moved => continue,
+            };
             match result {
                 Err(error) if error.is_own_shortage() => {
                     tracing::debug!(connector = %spec.name, %error, "target not checked");
                 }
                 result => {
-                    self.note(result.map_err(|error| error.to_string()));
+                    self.note(result.map_err(|error| (error.to_string(), error.is_certain())));
                     if !self.health.lock().is_failing() {
                         self.wait_for_need().await;
                         continue;
                     }
                 }
             }
-            sleep(Duration::from_millis(spec.timing.interval_ms)).await;
+            let interval = Duration::from_millis(spec.timing.interval_ms);
+            if self.place.located().is_some() {
+                // What moved, or was started, is not kept waiting.
+                let _ = timeout(interval, self.due.notified()).await;
+            } else {
+                sleep(interval).await;
+            }
         }
     }
 
     /// Waits until a flow fails, or the target has been idle for long enough.
     async fn wait_for_need(&self) {
         while let Some(left) = self.until_idle() {
-            if timeout(left, self.failed.notified()).await.is_ok() {
+            if timeout(left, self.due.notified()).await.is_ok() {
                 break;
             }
         }
@@ -235,6 +282,11 @@ impl Connector {
             .checked_sub(idle)
             .filter(|left| !left.is_zero())
     }
+}
+
+/// Whether its target is watched: that of a container is, as to whether the container runs.
+fn is_checked(spec: &ConnectorSpec) -> bool {
+    !matches!(spec.check, Check::None) || matches!(spec.target, Target::Workload(_))
 }
 
 impl fmt::Debug for Connector {

@@ -10,11 +10,12 @@ use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::Mutex;
 use van_model::{Address, ConnectorSpec, Name, Protocol};
 use van_mux::{Open, ResetCode};
-use van_net::{Connected, Egress, Link, Meter, Tasks, Workers};
+use van_net::{Connected, Egress, Link, Meter, Tasks};
 
 use crate::connector::{Connector, Observer};
 use crate::services::TargetGroup;
 use crate::wish::Wish;
+use crate::workloads::Workloads;
 
 /// The running connectors; reaches workloads for flows.
 pub struct Connectors {
@@ -22,6 +23,7 @@ pub struct Connectors {
     /// What the data plane reads: made from `by_name` whenever that changes.
     by_address: ArcSwap<BTreeMap<Address, Vec<Arc<Connector>>>>,
     turn: AtomicU64,
+    workloads: Arc<dyn Workloads>,
     observer: Observer,
     tasks: Tasks,
 }
@@ -55,10 +57,11 @@ pub struct Offer {
 }
 
 impl Connectors {
-    /// Makes an empty set. `observer` is called when a target's health changes, outside any lock;
-    /// `tasks` runs checks and resolves names.
-    pub fn new(_workers: Arc<Workers>, observer: Observer, tasks: Tasks) -> Arc<Self> {
+    /// Makes an empty set. `workloads` knows where containers are; `observer` is called when a
+    /// target's health changes, outside any lock; `tasks` runs checks and resolves names.
+    pub fn new(workloads: Arc<dyn Workloads>, observer: Observer, tasks: Tasks) -> Arc<Self> {
         Arc::new(Self {
+            workloads,
             by_name: Mutex::default(),
             by_address: ArcSwap::default(),
             turn: AtomicU64::new(0),
@@ -77,8 +80,13 @@ impl Connectors {
             return;
         }
         let name = spec.name.clone();
-        let connector =
-            Connector::start(spec, before.as_ref(), self.observer.clone(), self.tasks.child());
+        let connector = Connector::start(
+            spec,
+            before.as_ref(),
+            &self.workloads,
+            self.observer.clone(),
+            self.tasks.child(),
+        );
         by_name.insert(name, connector.clone());
         self.publish(&by_name);
         if let Some(old) = before {
@@ -93,6 +101,12 @@ impl Connectors {
         self.publish(&by_name);
         old.stop();
         true
+    }
+
+    /// Hears that containers or pods were started, stopped or moved.
+    pub fn look_again(&self) {
+        let all: Vec<_> = self.by_name.lock().values().cloned().collect();
+        all.iter().for_each(|connector| connector.look_again());
     }
 
     fn publish(&self, by_name: &BTreeMap<Name, Arc<Connector>>) {

@@ -28,9 +28,11 @@ mod stream;
 mod unix_place;
 mod watch;
 mod wish;
+mod workloads;
 
 pub use connectors::{ConnectorState, Connectors, Offer};
 pub use dispatch::Dispatcher;
 pub use listener::{Listener, ListenerState};
 pub use listener_error::ListenerError;
 pub use services::{Candidate, Service, ServiceTable, TargetGroup, Via};
+pub use workloads::Workloads;

@@ -167,6 +167,7 @@ impl SiteApi for Site {
             };
             let _change = self.changing.lock().await;
             self.own_by_api("connector", name.as_str())?;
+            self.no_label_says(name.as_str())?;
             self.make(|made| {
                 made.connectors.insert(name.to_string(), spec);
             })?;
@@ -178,6 +179,7 @@ impl SiteApi for Site {
         Box::pin(async move {
             let _change = self.changing.lock().await;
             self.own_by_api("connector", name.as_str())?;
+            self.no_label_says(name.as_str())?;
             let removed = self.make(|made| made.connectors.remove(name.as_str()).is_some())?;
             if removed { Ok(()) } else { Err(not_found("connector", name.as_str())) }
         })
@@ -445,6 +447,19 @@ impl Site {
                 format!("{kind} {name:?} comes from {file} and can't be changed over the API"),
             )
             .hint(format!("edit {file} and run 'vanctl reload'"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What a container's labels say can't be changed over the API.
+    fn no_label_says(&self, name: &str) -> Result<(), ApiError> {
+        let running = self.running.lock();
+        match running.connectors.get(name).filter(|wanted| wanted.source == Source::Podman) {
+            Some(_) => Err(ApiError::new(
+                ErrorCode::Conflict,
+                format!("connector {name:?} comes from a container's labels"),
+            )
+            .hint("make the container anew with other labels, or choose another name")),
             None => Ok(()),
         }
     }

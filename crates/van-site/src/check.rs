@@ -17,6 +17,7 @@ mod links;
 mod names;
 mod naming;
 mod network;
+mod podman;
 mod ports;
 mod services;
 mod state;
@@ -44,6 +45,7 @@ impl Site {
         take("limits", self.check_limits());
         take("dns", names);
         take("dns", self.check_naming().await);
+        take("podman", self.check_podman());
         take("links", self.check_links());
         take("services", workloads);
         take("services", self.check_services());

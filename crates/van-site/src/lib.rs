@@ -27,6 +27,7 @@ mod network;
 mod network_view;
 mod paths;
 mod peers;
+mod podman;
 mod reconcile;
 mod replaced;
 mod resources;

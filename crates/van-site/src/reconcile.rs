@@ -102,7 +102,15 @@ impl Site {
             loaded.origins.get(&key).file().map(ToOwned::to_owned)
         };
         let made = self.made.get();
+        let mut connectors = merged(
+            &loaded.config.connectors,
+            made.connectors,
+            |s| s.name.as_str(),
+            |n| file("connector", n),
+        );
+        self.with_labelled(&loaded.config.podman, &mut connectors);
         AllWanted {
+            connectors,
             links: merged(
                 &loaded.config.links,
                 made.links,
@@ -114,12 +122,6 @@ impl Site {
                 made.listeners,
                 |s| s.name.as_str(),
                 |n| file("listener", n),
-            ),
-            connectors: merged(
-                &loaded.config.connectors,
-                made.connectors,
-                |s| s.name.as_str(),
-                |n| file("connector", n),
             ),
             accept: match &loaded.config.accept {
                 Some(accept) => accept.listen.clone(),

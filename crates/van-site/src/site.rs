@@ -29,6 +29,7 @@ use crate::naming::Naming;
 use crate::network::Network;
 use crate::paths::{Map, Members};
 use crate::peers::PeerBook;
+use crate::podman::Podman;
 use crate::reconcile::Running;
 use crate::resources::{Kept, LinkPeers, MadeBook};
 use crate::services::Services;
@@ -54,6 +55,8 @@ pub struct Environment {
     pub runtime_dir: Option<PathBuf>,
     /// Sockets that the service manager opened.
     pub handed: Handed,
+    /// The API socket of the podman that is asked where the configuration names none.
+    pub podman: PathBuf,
     /// The folder of the service manager's credentials.
     pub credentials: Option<PathBuf>,
     /// The way out that the environment variables name.
@@ -91,6 +94,7 @@ pub struct Site {
     pub(crate) links: Arc<Links>,
     pub(crate) acceptor: Arc<Acceptor>,
     pub(crate) connectors: Arc<Connectors>,
+    pub(crate) podman: Arc<Podman>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) tasks: Tasks,
@@ -160,8 +164,9 @@ impl Site {
         let map = Map::new(network.routes(), peers.clone());
         let mailbox: Arc<Mailbox> = Arc::default();
         let bell = mailbox.clone();
+        let podman = Podman::new(environment.podman.clone());
         let connectors =
-            Connectors::new(workers.clone(), Arc::new(move || bell.ring()), tasks.clone());
+            Connectors::new(podman.clone(), Arc::new(move || bell.ring()), tasks.clone());
         let flows = loaded.config.limits.flows;
         let dispatcher = Dispatcher::new(connectors.clone(), &workers, flows);
         let links = Links::new(LinksConfig {
@@ -187,6 +192,7 @@ impl Site {
             link_peers,
             links,
             connectors,
+            podman,
             dispatcher,
             workers,
             tasks,
@@ -214,11 +220,7 @@ impl Site {
         });
         site.introduce();
         site.tell_set_aside();
-        if let Some(why) = problem {
-            let text = format!("the start is not counted, vand goes on without: {why}");
-            site.event(Severity::Warning, "StateNotWritten", "state".into(), text);
-            *site.state_problem.lock() = Some(why);
-        }
+        site.tell_uncounted(problem);
         site.reconcile()?;
         site.tell_unused_sockets();
         site.refresh_network();
@@ -233,9 +235,10 @@ impl Site {
     }
 
     fn spawn_tasks(&self) {
-        let (site, keeper) = (self.arc(), self.arc());
+        let (site, keeper, follower) = (self.arc(), self.arc(), self.arc());
         self.tasks.spawn("site", async move { site.run().await });
         self.tasks.spawn("upkeep", async move { keeper.keep_up().await });
+        self.tasks.spawn("containers", async move { follower.follow_containers().await });
     }
 
     /// The site's task: takes notes from the data plane, and does what time asks for.
@@ -382,6 +385,14 @@ impl Site {
                 format!("systemd's socket {name}, {place}, fits no listener or accept.listen");
             self.event(Severity::Warning, "SocketUnused", format!("socket/{name}"), text);
         }
+    }
+
+    /// Tells that this start could not be counted, if so.
+    fn tell_uncounted(&self, problem: Option<String>) {
+        let Some(why) = problem else { return };
+        let text = format!("the start is not counted, vand goes on without: {why}");
+        self.event(Severity::Warning, "StateNotWritten", "state".into(), text);
+        *self.state_problem.lock() = Some(why);
     }
 
     /// Tells of state files that were unusable; each is a loss that an operator must know.

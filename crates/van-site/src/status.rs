@@ -129,6 +129,13 @@ impl Site {
                 });
             }
         }
+        for podman in self.podman.state().snapshots {
+            warnings.extend(podman.trouble.as_ref().map(|why| Warning {
+                subject: format!("podman{}", podman.socket.display()),
+                message: format!("podman can't be asked, what is known of it stays: {why}"),
+                hint: Some("'vanctl explain PodmanAway'; it is tried again".into()),
+            }));
+        }
         warnings.extend(self.state_warning());
         warnings
     }

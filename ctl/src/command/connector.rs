@@ -40,7 +40,7 @@ pub(crate) enum Command {
 pub(crate) struct Create {
     /// The connector's name
     name: Name,
-    /// Where the workload is: host:port or unix:/path
+    /// Where the workload is: host:port, unix:/path, container/NAME:port or pod/NAME:port
     target: Target,
     /// The service's name in the network; default: the connector's name
     #[arg(long)]

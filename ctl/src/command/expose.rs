@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use van_model::api::{ConnectorResource, ConnectorView, List};
-use van_model::{Address, Check, Name, Protocol, Source, Target};
+use van_model::{Address, Check, EndpointError, Name, Protocol, Source, Target};
 
 use super::connector::{make, port};
 use crate::cli::Session;
@@ -14,21 +14,21 @@ use crate::error::{Exit, Outcome, Problem};
 
 /// How `vanctl expose` is used.
 pub(crate) const EXAMPLE: &str = "Examples:\n  vanctl expose 127.0.0.1:2000 --address echo\n  \
-    vanctl expose db.lan:5432 --address postgres --port 5432";
+    vanctl expose db.lan:5432 --address postgres --port 5432\n  \
+    vanctl expose container/pg --port 5432";
 /// How `vanctl unexpose` is used.
 pub(crate) const UNEXPOSE_EXAMPLE: &str =
     "Examples:\n  vanctl unexpose 127.0.0.1:2000\n  vanctl unexpose --address echo";
 
 /// Kinds of targets that later versions take.
-const LATER: [&str; 7] =
-    ["container/", "pod/", "pods/", "deployment/", "statefulset/", "daemonset/", "service/"];
+const LATER: [&str; 5] = ["pods/", "deployment/", "statefulset/", "daemonset/", "service/"];
 
 /// The options of `vanctl expose`.
 #[derive(Debug, Args)]
 pub(crate) struct Expose {
-    /// The workload: HOST:PORT or unix:/path
+    /// The workload: HOST:PORT, unix:/path, container/NAME or pod/NAME
     target: String,
-    /// The service's name in the network
+    /// The service's name in the network; a container or pod has its own by default
     #[arg(long)]
     address: Option<Address>,
     /// The port under which the service appears elsewhere, and the target's where they differ
@@ -74,7 +74,7 @@ impl FromStr for Ports {
 impl Expose {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
         let target = read_target(&self.target, self.port)?;
-        let address = self.address.ok_or_else(|| {
+        let address = self.address.or_else(|| default_address(&target)).ok_or_else(|| {
             Problem::usage("the service needs a name in the network")
                 .hint(format!("vanctl expose {} --address NAME", self.target))
         })?;
@@ -122,13 +122,21 @@ async fn connector_name(
         .ok_or_else(|| Problem::failed("no name is free"))
 }
 
-/// Reads a target; `HOST` alone takes its port from `--port`.
+/// A container or pod is offered under its own name.
+fn default_address(target: &Target) -> Option<Address> {
+    match target {
+        Target::Workload(workload) => workload.name.parse().ok(),
+        Target::Tcp(_) | Target::Unix(_) => None,
+    }
+}
+
+/// Reads a target; `HOST`, `container/NAME` and `pod/NAME` take their port from `--port`.
 fn read_target(text: &str, ports: Option<Ports>) -> Outcome<Target> {
     if let Some(kind) = LATER.iter().find(|kind| text.starts_with(**kind)) {
         return Err(Problem::failed(format!("exposing {kind}NAME is not in this version yet"))
-            .hint("use HOST:PORT or unix:/path"));
+            .hint("use HOST:PORT, unix:/path, container/NAME or pod/NAME"));
     }
-    let wrong = |error: van_model::EndpointError| Problem::usage(error.to_string());
+    let wrong = |error: EndpointError| Problem::usage(error.to_string());
     match (text.parse::<Target>(), ports) {
         (Ok(target), Some(Ports { target: Some(port), .. }))
             if target.port() != Some(port.get()) =>
@@ -136,22 +144,47 @@ fn read_target(text: &str, ports: Option<Ports>) -> Outcome<Target> {
             Err(Problem::usage(format!("{text} and --port name two different target ports")))
         }
         (Ok(target), _) => Ok(target),
-        (Err(van_model::EndpointError::NoPort(_)), Some(ports)) => {
+        (Err(EndpointError::NoPort(_) | EndpointError::NoWorkloadPort(_)), Some(ports)) => {
             let port = ports.target.unwrap_or(ports.service);
             format!("{text}:{port}").parse().map_err(wrong)
+        }
+        (Err(error @ EndpointError::NoWorkloadPort(_)), None) => {
+            Err(wrong(error).hint(format!("vanctl expose {text} --port PORT")))
         }
         (Err(error), _) => Err(wrong(error)),
     }
 }
 
+/// What is to be exposed no longer: a target, or every port of a container or pod.
+enum Meant {
+    Target(Target),
+    AnyPort(String),
+}
+
+impl Meant {
+    fn read(text: &str) -> Outcome<Self> {
+        match text.parse::<Target>() {
+            Err(EndpointError::NoWorkloadPort(_)) => Ok(Self::AnyPort(format!("{text}:"))),
+            _ => read_target(text, None).map(Self::Target),
+        }
+    }
+
+    fn is(&self, target: &Target) -> bool {
+        match self {
+            Self::Target(meant) => meant == target,
+            Self::AnyPort(start) => target.to_string().starts_with(start.as_str()),
+        }
+    }
+}
+
 impl Unexpose {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
-        let target = self.target.as_deref().map(|text| read_target(text, None)).transpose()?;
+        let target = self.target.as_deref().map(Meant::read).transpose()?;
         let all: List<ConnectorResource> = session.client.read("/v1/connectors").await?;
         let (mut mine, mut others) = (Vec::new(), Vec::new());
         for connector in all.items {
             let address = connector.spec.address.as_ref().map_or(&*connector.name, Address::as_str);
-            let meant = target.as_ref().is_none_or(|target| *target == connector.spec.target)
+            let meant = target.as_ref().is_none_or(|target| target.is(&connector.spec.target))
                 && self.address.as_ref().is_none_or(|wanted| wanted.as_str() == address);
             if meant && connector.source == Source::Api {
                 mine.push(connector.name);
@@ -163,7 +196,7 @@ impl Unexpose {
         let names = if mine.is_empty() { others } else { mine };
         if names.is_empty() {
             let what = match (&target, &self.address) {
-                (Some(target), _) => target.to_string(),
+                (Some(_), _) => self.target.unwrap_or_default(),
                 (None, Some(address)) => address.to_string(),
                 (None, None) => String::new(),
             };
@@ -193,15 +226,23 @@ mod tests {
         assert_eq!(read("db", Some("1")).as_deref(), Ok("db:1"));
         assert_eq!(read("db:2", Some("1:2")).as_deref(), Ok("db:2"));
         assert_eq!(read("unix:/run/x", Some("1")).as_deref(), Ok("unix:/run/x"));
+        assert_eq!(read("container/pg", Some("5432")).as_deref(), Ok("container/pg:5432"));
+        assert_eq!(read("pod/shop", Some("80:8080")).as_deref(), Ok("pod/shop:8080"));
+        assert_eq!(read("container/pg:1", None).as_deref(), Ok("container/pg:1"));
         for (text, ports, exit) in [
             ("db", None, Exit::Usage),
             ("db:3", Some("1:2"), Exit::Usage),
             ("unix:x", None, Exit::Usage),
-            ("pod/shop", None, Exit::Failed),
+            ("pod/shop", None, Exit::Usage),
+            ("container/a b", Some("80"), Exit::Usage),
             ("deployment/shop", Some("80"), Exit::Failed),
         ] {
             assert_eq!(read(text, ports).unwrap_err().exit, exit, "{text}");
         }
+        let pg = "container/pg:5432".parse().unwrap();
+        assert!(Meant::read("container/pg").unwrap().is(&pg));
+        assert!(!Meant::read("container/p").unwrap().is(&pg));
+        assert!(Meant::read("container/pg:5432").unwrap().is(&pg));
         for bad in ["", "0", "1:0", "1:2:3", "x"] {
             assert!(bad.parse::<Ports>().is_err(), "{bad:?}");
         }

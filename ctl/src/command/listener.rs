@@ -111,6 +111,7 @@ pub(super) fn source(source: Source, file: Option<&str>) -> String {
         (Source::File, None) => "file".into(),
         (Source::Api, _) => "api".into(),
         (Source::Kubernetes, _) => "kubernetes".into(),
+        (Source::Podman, _) => "podman".into(),
     }
 }
 

@@ -235,3 +235,59 @@ fn offers_join_what_several_connectors_say() {
     assert_eq!((sock.targets, sock.service_port, sock.target_port), (1, None, None));
     assert_eq!(site.connectors.all().len(), 4);
 }
+
+#[test]
+fn a_container_is_followed_wherever_it_goes() {
+    let site = Site::new();
+    let (one, two) = (echo_workload(), echo_workload());
+    // The times are too long for anything to be found by waiting.
+    let mut spec = connector("work", "work", "container/pg:5432");
+    (spec.timing.idle_ms, spec.timing.interval_ms) = (600_000, 600_000);
+    site.connectors.set(spec);
+    until("it is known as stopped", || {
+        state(&site).reason.is_some_and(|why| why == "container/pg:5432 is stopped")
+    });
+    site.move_to(Some(one));
+    until("it is found well", || state(&site).healthy);
+    site.publish("work", 1);
+    let (_listener, place) = site.listen("work");
+    echo(&mut client(place).unwrap(), b"hello");
+
+    site.move_to(None);
+    assert!(!state(&site).healthy, "nobody need try to know that it stopped");
+    site.move_to(Some(two));
+    until("it is found well again", || state(&site).healthy);
+    echo(&mut client(place).unwrap(), b"hello");
+}
+
+#[test]
+fn a_container_that_nobody_checks_is_still_known_to_be_stopped() {
+    let site = Site::new();
+    let spec = connector("work", "work", "container/pg:5432");
+    site.connectors.set(ConnectorSpec { check: Check::None, ..spec });
+    until("it is known as stopped", || state(&site).reason.is_some());
+    assert!(!state(&site).healthy && site.connectors.offers().is_empty());
+    site.move_to(Some(echo_workload()));
+    until("it is offered", || state(&site).healthy);
+}
+
+#[test]
+fn who_connects_to_where_a_container_was_is_sent_to_where_it_is() {
+    let site = Site::new();
+    // Nobody answers there, and nobody refuses: TEST-NET-1 has no hosts.
+    site.move_to(Some("192.0.2.77:9".parse().unwrap()));
+    let spec = connector("work", "work", "container/pg:5432");
+    site.connectors.set(ConnectorSpec { check: Check::None, ..spec });
+    until("it is offered", || state(&site).healthy);
+    site.publish("work", 1);
+    let (_listener, place) = site.listen("work");
+    let waiting = thread::spawn(move || {
+        let start = Instant::now();
+        echo(&mut client(place).unwrap(), b"hello");
+        start.elapsed()
+    });
+    until("a flow is on its way", || site.dispatcher.flows_open() > 0);
+    site.move_to(Some(echo_workload()));
+    let took = waiting.join().unwrap();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}

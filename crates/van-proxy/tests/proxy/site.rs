@@ -2,15 +2,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use van_model::{Address, Check, ConnectorSpec, ListenerSpec, Protocol, SiteId};
+use van_model::{Address, Check, ConnectorSpec, ListenerSpec, Protocol, SiteId, Workload};
 use van_net::Workers;
 use van_proxy::{
     Candidate, Connectors, Dispatcher, Listener, ListenerError, Service, ServiceTable, Via,
+    Workloads,
 };
 
 /// Time in which everything must have happened.
@@ -25,6 +26,26 @@ pub(crate) struct Site {
     pub(crate) connectors: Arc<Connectors>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) news: Arc<AtomicUsize>,
+    pub(crate) places: Arc<Places>,
+}
+
+/// Where containers are, as the test says; none is anywhere at first.
+#[derive(Default)]
+pub(crate) struct Places(Mutex<Option<SocketAddr>>);
+
+impl Workloads for Places {
+    fn locate(&self, workload: &Workload) -> Result<Vec<SocketAddr>, String> {
+        let place = *self.0.lock().unwrap();
+        place.map(|place| vec![place]).ok_or_else(|| format!("{workload} is stopped"))
+    }
+}
+
+impl Site {
+    /// Starts, stops or moves every container.
+    pub(crate) fn move_to(&self, place: Option<SocketAddr>) {
+        *self.places.0.lock().unwrap() = place;
+        self.connectors.look_again();
+    }
 }
 
 impl Site {
@@ -37,9 +58,10 @@ impl Site {
         // Kept for the whole process: its thread is the control runtime.
         let control = Box::leak(Box::new(Workers::start(Some(1)).unwrap())).get(0).clone();
         let news = Arc::new(AtomicUsize::new(0));
-        let connectors = Connectors::new(workers.clone(), count(&news), control);
+        let places = Arc::new(Places::default());
+        let connectors = Connectors::new(places.clone(), count(&news), control);
         let dispatcher = Dispatcher::new(connectors.clone(), &workers, max_flows);
-        Self { workers, connectors, dispatcher, news }
+        Self { workers, connectors, dispatcher, news, places }
     }
 
     /// Offers a target that nobody checks.

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::net::{TcpStream, UnixStream};
 use van_model::api::CheckLine;
 use van_model::{Check, Target};
-use van_proxy::ConnectorState;
+use van_proxy::{ConnectorState, Workloads as _};
 
 use crate::site::Site;
 
@@ -25,11 +25,15 @@ fn judge(name: &str, target: &str, healthy: bool, why: Option<&str>) -> CheckLin
 }
 
 /// Connects once to a target that nobody watches.
-async fn reach(target: &Target) -> Result<(), String> {
+async fn reach(target: &Target, site: &Site) -> Result<(), String> {
     let connected = async {
         match target {
             Target::Tcp(place) => TcpStream::connect((place.host(), place.port())).await.map(drop),
             Target::Unix(path) => UnixStream::connect(path).await.map(drop),
+            Target::Workload(workload) => {
+                let places = site.podman.locate(workload).map_err(std::io::Error::other)?;
+                TcpStream::connect(&places[..]).await.map(drop)
+            }
         }
     };
     match tokio::time::timeout(PATIENCE, connected).await {
@@ -38,11 +42,11 @@ async fn reach(target: &Target) -> Result<(), String> {
     }
 }
 
-async fn workload(state: ConnectorState) -> CheckLine {
+async fn workload(state: ConnectorState, site: &Site) -> CheckLine {
     let ConnectorState { spec, mut healthy, mut reason, .. } = state;
     // A watched one is asked often enough; each further connection stands in its log.
     if spec.check == Check::None {
-        reason = reach(&spec.target).await.err();
+        reason = reach(&spec.target, site).await.err();
         healthy = reason.is_none();
     }
     judge(spec.name.as_str(), &spec.target.to_string(), healthy, reason.as_deref())
@@ -50,7 +54,7 @@ async fn workload(state: ConnectorState) -> CheckLine {
 
 impl Site {
     pub(super) async fn check_workloads(&self) -> Vec<CheckLine> {
-        join_all(self.connectors.all().into_iter().map(workload)).await
+        join_all(self.connectors.all().into_iter().map(|state| workload(state, self))).await
     }
 }
 

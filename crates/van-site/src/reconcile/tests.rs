@@ -25,6 +25,7 @@ impl Bed {
         // Kept for the whole process: its thread is the control runtime.
         let tasks = Box::leak(Box::new(Workers::start(Some(1)).unwrap())).get(0).clone();
         let environment = Environment {
+            podman: "/run/no-podman.sock".into(),
             runtime_dir: None,
             recent_log: Box::new(String::new),
             handed: van_net::Handed::default(),
