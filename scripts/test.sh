@@ -108,6 +108,12 @@ need mosquitto mosquitto
 need mosquitto_sub mosquitto-clients
 need vsftpd vsftpd
 need curl curl
+# Containers as targets.
+need podman podman
+need runc runc
+need iptables iptables
+need busybox busybox-static
+[[ -x /usr/lib/podman/netavark ]] || missing+=(netavark)
 need sshd openssh-server
 need scp openssh-client
 install_missing
