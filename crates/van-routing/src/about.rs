@@ -34,6 +34,10 @@ pub struct Trust {
     pub pins: BTreeMap<SiteId, CertificateDer<'static>>,
     /// Sites that this one revoked (an odd serial) or pardoned (an even one).
     pub revoked: BTreeMap<SiteId, u64>,
+    /// Signatures of sites' words that this one admitted them, as [`Router::take_proofs`] gave them.
+    ///
+    /// [`Router::take_proofs`]: crate::Router::take_proofs
+    pub proofs: BTreeMap<SiteId, Vec<u8>>,
     /// This site's id signed by sites that admitted it.
     pub vouchers: Vec<Voucher>,
     /// Whether an authority may be a member's at all.
@@ -45,6 +49,7 @@ impl Default for Trust {
         Self {
             pins: BTreeMap::new(),
             revoked: BTreeMap::new(),
+            proofs: BTreeMap::new(),
             vouchers: Vec::new(),
             accepts: Arc::new(|_| true),
         }

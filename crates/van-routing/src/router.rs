@@ -70,6 +70,8 @@ pub struct Router {
     pub(crate) words: BTreeMap<SiteId, Admission>,
     /// Sites' words that this one admitted them, to be shown with a revocation.
     pub(crate) proofs: BTreeMap<SiteId, Vec<u8>>,
+    /// Those of them that are to be kept.
+    pub(crate) new_proofs: Vec<(SiteId, Vec<u8>)>,
     /// How fast proofs of each site are looked at, and whether some were left for later.
     pub(crate) proof_rates: BTreeMap<SiteId, Rate>,
     pub(crate) unproven: bool,
@@ -126,6 +128,7 @@ impl Router {
             admitted_by: BTreeMap::new(),
             words: BTreeMap::new(),
             proofs: BTreeMap::new(),
+            new_proofs: Vec::new(),
             proof_rates: BTreeMap::new(),
             unproven: false,
             held: BTreeMap::new(),
@@ -188,6 +191,7 @@ impl Router {
     /// Sets whom this site trusts; authorities are asked of the bundle anew.
     pub fn set_trust(&mut self, now: Instant, trust: Trust) {
         self.trust = trust;
+        self.take_kept_proofs();
         for (_, entry) in self.database.iter_mut() {
             entry.accepted = None;
             entry.proven.clear();

@@ -148,7 +148,13 @@ impl Site {
         self.network.set_about(now, self.about(&offers));
         self.network.router.lock().handle_timeout(now);
         self.network.send();
-        let events = self.network.router.lock().take_events();
+        let (events, proofs) = {
+            let mut router = self.network.router.lock();
+            (router.take_events(), router.take_proofs())
+        };
+        if proofs.iter().fold(false, |new, (id, proof)| self.peers.prove(id, proof) || new) {
+            self.noted.notify_one();
+        }
         events.iter().for_each(|event| self.take_router_event(event));
         let routes = self.network.routes();
         let is_new = self.map.routes().version != routes.version;
@@ -176,6 +182,7 @@ impl Site {
                 .filter(|(_, pin)| pin.revocations > 0)
                 .map(|(id, pin)| (*id, pin.revocations))
                 .collect(),
+            proofs: pins.iter().filter_map(|(id, pin)| Some((*id, pin.proof()?))).collect(),
             vouchers: pins.values().filter_map(|pin| pin.voucher.clone()).collect(),
             accepts: Arc::new(move |authority| peers.bundle_admits(authority)),
         };

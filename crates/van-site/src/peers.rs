@@ -45,6 +45,10 @@ pub(crate) struct PinnedPeer {
     /// This site's id signed by the peer, where its token admitted this site.
     #[serde(default)]
     pub(crate) voucher: Option<Voucher>,
+    /// The signature, in base64, of the peer's word that this site admitted it: what its revocation
+    /// is proven with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
 }
 
 type Pins = BTreeMap<SiteId, PinnedPeer>;
@@ -92,6 +96,7 @@ impl PinnedPeer {
             revoked: false,
             revocations: 0,
             voucher: None,
+            proof: None,
         }
     }
 
@@ -106,6 +111,11 @@ impl PinnedPeer {
     /// What others are told of the trust in it.
     fn trust(&self) -> (&str, bool, u64, Option<&Voucher>) {
         (&self.authority, self.revoked, self.revocations, self.voucher.as_ref())
+    }
+
+    /// What its revocation is proven with, once known.
+    pub(crate) fn proof(&self) -> Option<Vec<u8>> {
+        BASE64_STANDARD.decode(self.proof.as_ref()?).ok()
     }
 
     fn authority(&self) -> Option<CertificateDer<'static>> {
@@ -189,9 +199,13 @@ impl PeerBook {
             let mut pins = self.pins.write();
             for (id, old) in &*pins {
                 // What was noted meanwhile is newer.
-                if let Some(new) = fresh.get_mut(id).filter(|new| new.last_seen < old.last_seen) {
+                let Some(new) = fresh.get_mut(id) else { continue };
+                if new.last_seen < old.last_seen {
                     new.last_seen = old.last_seen;
                     new.name.clone_from(&old.name);
+                }
+                if new.proof.is_none() && new.authority == old.authority {
+                    new.proof.clone_from(&old.proof);
                 }
             }
             *pins = fresh;
@@ -209,6 +223,16 @@ impl PeerBook {
             pin.last_seen = Some(clock::now());
             name.clone_into(&mut pin.name);
         }
+    }
+
+    /// Notes what a peer's revocation is proven with; kept with the next change. Returns whether that
+    /// is news.
+    pub(crate) fn prove(&self, id: &SiteId, proof: &[u8]) -> bool {
+        let proof = Some(BASE64_STANDARD.encode(proof));
+        let mut pins = self.pins.write();
+        let Some(pin) = pins.get_mut(id).filter(|pin| pin.proof != proof) else { return false };
+        pin.proof = proof;
+        true
     }
 
     /// Keeps what was only noted.
@@ -256,11 +280,17 @@ mod tests {
         book.change(&store, |pins| {
             assert!(book.get(&two).is_none() && book.all().len() == 1);
             book.seen(&one, "new");
+            assert!(book.prove(&one, b"word") && !book.prove(&one, b"word"));
             pins.insert(two, pin("two"))
         })
         .unwrap();
         let one = book.get(&one).unwrap();
         assert!(one.name == "new" && one.last_seen.is_some());
-        assert!(book.get(&two).is_some());
+        assert_eq!(one.proof().as_deref(), Some(&b"word"[..]));
+        assert!(book.get(&two).is_some_and(|two| two.proof().is_none()));
+        assert!(!book.prove(&SiteId::from_bytes([3; 20]), b"word"), "it is no peer");
+        book.keep(&store).unwrap();
+        let again = PeerBook::load(&store, None).unwrap();
+        assert_eq!(again.all().values().filter_map(PinnedPeer::proof).count(), 1);
     }
 }

@@ -1,9 +1,11 @@
 //! What this site can show with its own revocations: the revoked sites' words that it admitted them.
 //!
-//! They are taken from those sites' records while they show them. A router that starts anew has
-//! forgotten them; its neighbours send it its last record, which has them.
+//! They are taken from those sites' records while they show them, and given to the shell to be kept.
+//! To a router that starts anew without them its neighbours send its last record, which has them.
 
 use std::time::Instant;
+
+use van_model::SiteId;
 
 use super::Router;
 use crate::admission::is_admission;
@@ -18,6 +20,21 @@ use super::records::ARRIVALS;
 const MAX_PROOFS: usize = 4096;
 
 impl Router {
+    /// Takes the proofs that came since the last call, to be kept and to be given back with
+    /// [`Router::set_trust`] after a restart.
+    pub fn take_proofs(&mut self) -> Vec<(SiteId, Vec<u8>)> {
+        std::mem::take(&mut self.new_proofs)
+    }
+
+    /// Knows again what was kept.
+    pub(super) fn take_kept_proofs(&mut self) {
+        for (site, proof) in &self.trust.proofs {
+            if self.proofs.len() < MAX_PROOFS {
+                self.proofs.entry(*site).or_insert_with(|| proof.clone());
+            }
+        }
+    }
+
     /// Keeps a site's word that this one admitted it.
     pub(super) fn keep_proof(&mut self, signed: &SignedRecord) {
         let (site, me) = (signed.record.origin, self.me.site);
@@ -27,6 +44,7 @@ impl Router {
             && self.proofs.len() < MAX_PROOFS
             && is_admission(&*self.signatures, &signed.authority, me, &word.signature)
         {
+            self.new_proofs.push((site, word.signature.clone()));
             self.proofs.insert(site, word.signature.clone());
             self.origin.dirty |= self.trust.revoked.contains_key(&site);
         }
@@ -64,6 +82,7 @@ impl Router {
                 continue;
             };
             if self.proofs.len() < MAX_PROOFS && !self.proofs.contains_key(&said.site) {
+                self.new_proofs.push((said.site, proof.clone()));
                 self.proofs.insert(said.site, proof);
                 self.origin.dirty = true;
             }

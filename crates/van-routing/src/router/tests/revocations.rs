@@ -39,6 +39,35 @@ fn look_again(pair: &mut Pair, times: u32) {
     }
 }
 
+/// What the router says of itself, as a neighbour hears it.
+fn said(router: &Router) -> SignedRecord {
+    router.database.entry(router.me).map(|entry| (*entry.signed).clone()).unwrap()
+}
+
+#[test]
+fn a_proof_outlives_a_restart_without_neighbours_that_remember() {
+    let mut pair = Pair::new();
+    let site = authority();
+    pair.send(&admitted(&site, 1, &pair.own, true));
+    let kept = pair.router.take_proofs();
+    assert_eq!(kept.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [site.id()]);
+    assert_eq!(pair.router.take_proofs(), []);
+
+    let trust = Trust {
+        revoked: BTreeMap::from([(site.id(), 1)]),
+        proofs: kept.into_iter().collect(),
+        ..pair.router.trust.clone()
+    };
+    let mut again = Router::new(pair.now, RouterConfig::new(pair.own.clone(), 2));
+    again.set_trust(pair.now, trust);
+    again.set_about(pair.now, About::default());
+    let revoked = said(&again).record.revoked;
+    let proof = revoked[0].proof.as_deref().unwrap();
+    let authority = site.certificate();
+    assert!(crate::admission::is_admission(&RealSignatures, authority, pair.own.id(), proof));
+    assert_eq!(again.take_proofs(), [], "what was kept need not be kept again");
+}
+
 #[test]
 fn a_proof_that_is_none_is_looked_at_once() {
     let mut pair = Pair::new();
