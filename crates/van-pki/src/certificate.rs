@@ -45,6 +45,12 @@ pub(crate) fn id_of_key(spki: &[u8]) -> SiteId {
     SiteId::from_bytes(*head)
 }
 
+/// Computes the SHA-256 of bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let hash = digest::digest(&digest::SHA256, bytes);
+    hash.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
 /// The start and the end of a certificate's life.
 pub(crate) fn validity(certificate: &X509Certificate<'_>) -> (Timestamp, Timestamp) {
     let time = |second: i64| {

@@ -42,7 +42,7 @@ mod voucher;
 
 pub use authority::Authority;
 pub use bundle::Bundle;
-pub use certificate::site_id;
+pub use certificate::{sha256, site_id};
 pub use error::PkiError;
 pub use identity::Identity;
 pub use leaf::Leaf;

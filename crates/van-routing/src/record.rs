@@ -9,7 +9,7 @@ use crate::router_id::RouterId;
 
 mod wire;
 
-pub(crate) use wire::Head;
+pub(crate) use wire::{Head, VouchersHash};
 
 /// The most addresses that a site may offer.
 pub const MAX_OFFERS: usize = 10_000;
@@ -44,6 +44,9 @@ pub enum RecordError {
     /// Not signed by the authority that it names, or that authority is not its origin's.
     #[error("the record is not signed by the site that it speaks of")]
     Signature,
+    /// Other vouchers than its origin put beside it.
+    #[error("the record's vouchers are not those that its site sent with it")]
+    Vouchers,
 }
 
 /// An address that a site offers.

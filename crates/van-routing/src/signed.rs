@@ -1,12 +1,14 @@
 //! A record with the proof that its origin said it.
 
+use std::borrow::Borrow;
+
 use minicbor::bytes::ByteSlice;
 use minicbor::{Decode, Encode};
 use van_model::SiteId;
 use van_pki::{Authority, CertificateDer, Voucher, VoucherKind};
 
 use crate::admission::Admission;
-use crate::record::{Head, Record, RecordError};
+use crate::record::{Head, Record, RecordError, VouchersHash};
 use crate::signatures::{RealSignatures, Signatures};
 
 /// What a record's signature is made over, beside the record.
@@ -51,7 +53,8 @@ struct WireVoucher<'a>(
     #[n(2)] Option<u8>,
 );
 
-/// The number of a voucher's kind where it is no admission.
+/// The numbers of vouchers' kinds; an admission's is left out.
+const ADMISSION: u8 = 0;
 const PEER: u8 = 1;
 
 impl<'a> WireVoucher<'a> {
@@ -70,7 +73,7 @@ impl<'a> WireVoucher<'a> {
             .map_err(|_| RecordError::Malformed("a voucher's signer is not 20 bytes"))?;
         let signer = SiteId::from_bytes(signer);
         let kind = match kind {
-            None | Some(0) => VoucherKind::Admission,
+            None | Some(ADMISSION) => VoucherKind::Admission,
             Some(PEER) => VoucherKind::Peer,
             Some(_) => return Ok(None),
         };
@@ -78,10 +81,25 @@ impl<'a> WireVoucher<'a> {
     }
 }
 
+/// The hash by which a record's signature covers its vouchers; what later versions add to one is not
+/// covered.
+fn hash_of<'a, V: Borrow<WireVoucher<'a>>>(vouchers: impl Iterator<Item = V>) -> VouchersHash {
+    let mut bytes = Vec::new();
+    for voucher in vouchers {
+        let WireVoucher(signer, signature, kind) = voucher.borrow();
+        for part in [&signer[..], &signature[..], &[kind.unwrap_or(ADMISSION)]] {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+    }
+    van_pki::sha256(&bytes)
+}
+
 impl SignedRecord {
     /// Signs a record with its site's authority.
     pub fn sign(record: Record, authority: &Authority, vouchers: Vec<Voucher>) -> Self {
-        let body = record.encode();
+        let hash = hash_of(vouchers.iter().map(WireVoucher::of));
+        let body = record.encode(Some(hash));
         Self::sign_body(record, &body, authority, vouchers)
     }
 
@@ -121,12 +139,16 @@ impl SignedRecord {
         if wire.vouchers.len() > MAX_VOUCHERS {
             return Err(RecordError::TooMuch("more than 16 vouchers"));
         }
-        let record = Record::decode(wire.record)?;
+        let (record, hash) = Record::decode(wire.record)?;
         let authority = CertificateDer::from(wire.authority.to_vec());
         let is_origins = known.is_some_and(|k| *k == authority)
             || signatures.site_id(&authority) == Some(record.origin);
         if !is_origins || !signatures.verify(&authority, CONTEXT, wire.record, wire.signature) {
             return Err(RecordError::Signature);
+        }
+        // Older versions say nothing of them.
+        if hash.is_some_and(|hash| hash != hash_of(wire.vouchers.iter())) {
+            return Err(RecordError::Vouchers);
         }
         let vouchers = wire.vouchers.into_iter().map(|voucher| voucher.read(record.origin));
         let vouchers = vouchers.collect::<Result<Vec<_>, RecordError>>()?;
@@ -152,9 +174,9 @@ impl SignedRecord {
         said.filter(|_| voucher.kind == VoucherKind::Admission).find(|a| a.by == voucher.signer)
     }
 
-    /// Whether a voucher is one that the origin shows. Vouchers are not part of what is signed: who
-    /// passes a record on could add an admission of its own, on which there is no word in the record.
-    /// Of older versions, which give no word at all, each voucher counts.
+    /// Whether a voucher is one that the origin shows. Older versions' signatures don't cover vouchers:
+    /// who passes a record on could add an admission of its own, on which there is no word in the record.
+    /// Of still older ones, which give no word at all, each voucher counts.
     pub(crate) fn shows(&self, voucher: &Voucher) -> bool {
         voucher.kind == VoucherKind::Peer
             || self.record.admitted.is_none()
@@ -214,6 +236,37 @@ mod tests {
     fn round_trip() {
         let (_, signed) = signed();
         assert_eq!(SignedRecord::decode(signed.as_bytes()).unwrap(), signed);
+    }
+
+    /// The record as somebody on the way would send it on.
+    fn with_vouchers(signed: &SignedRecord, vouchers: &[Voucher]) -> Vec<u8> {
+        let wire = SignedRecord::wire(signed.as_bytes()).unwrap();
+        let vouchers = vouchers.iter().map(WireVoucher::of).collect();
+        minicbor::to_vec(Wire { vouchers, ..wire }).unwrap()
+    }
+
+    #[test]
+    fn vouchers_can_not_be_left_out_added_or_changed() {
+        let (authority, signed) = signed();
+        let mine = signed.vouchers.clone();
+        let other = Voucher::issue(&Authority::generate(now()).unwrap(), authority.id());
+        let as_peer = Voucher { kind: VoucherKind::Peer, ..mine[0].clone() };
+        let unsigned = Voucher { signature: vec![0; 70], ..mine[0].clone() };
+        for others in [vec![], vec![mine[0].clone(), other], vec![as_peer], vec![unsigned]] {
+            let changed = with_vouchers(&signed, &others);
+            assert_eq!(SignedRecord::decode(&changed), Err(RecordError::Vouchers), "{others:?}");
+        }
+        assert_eq!(SignedRecord::decode(&with_vouchers(&signed, &mine)).unwrap(), signed);
+    }
+
+    #[test]
+    fn a_record_of_a_version_that_signs_no_vouchers_is_read() {
+        let (authority, signed) = signed();
+        let body = signed.record.encode(None);
+        let old = SignedRecord::sign_body(signed.record, &body, &authority, signed.vouchers);
+        assert_eq!(SignedRecord::decode(old.as_bytes()).unwrap(), old);
+        let stripped = SignedRecord::decode(&with_vouchers(&old, &[])).unwrap();
+        assert_eq!(stripped.vouchers, []);
     }
 
     #[test]

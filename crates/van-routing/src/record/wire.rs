@@ -13,6 +13,9 @@ use super::{
 use crate::admission::{Admission, MAX_SIGNATURE, Statement};
 use crate::router_id::RouterId;
 
+/// SHA-256 of the vouchers of a record.
+pub(crate) type VouchersHash = [u8; 32];
+
 /// The longest text of a record, in bytes.
 const MAX_TEXT: usize = 253;
 
@@ -43,6 +46,8 @@ struct Wire {
     revoked: Option<Vec<WireRevoked>>,
     #[n(11)]
     admitted: Option<Vec<WireAdmission>>,
+    #[n(12)]
+    vouchers: Option<ByteVec>,
 }
 
 #[derive(Encode, Decode)]
@@ -116,7 +121,8 @@ fn at_break(decoder: &Decoder<'_>) -> Result<bool, minicbor::decode::Error> {
 }
 
 impl Record {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The bytes that are signed, with the hash of the vouchers that come beside them.
+    pub(crate) fn encode(&self, vouchers: Option<VouchersHash>) -> Vec<u8> {
         let neighbours = self.neighbours.iter();
         let wire = Wire {
             origin: (*self.origin.as_bytes()).into(),
@@ -134,11 +140,13 @@ impl Record {
             revoked: Some(self.revoked.iter().map(WireRevoked::from).collect::<Vec<_>>())
                 .filter(|r| !r.is_empty()),
             admitted: self.admitted.as_ref().map(|a| a.iter().map(WireAdmission::from).collect()),
+            vouchers: vouchers.map(|hash| hash.to_vec().into()),
         };
         minicbor::to_vec(&wire).expect("writing to a vector can't fail")
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+    /// Reads what is signed: the record, and what it says of the vouchers beside it.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, Option<VouchersHash>), RecordError> {
         let bad = RecordError::Malformed;
         let wire: Wire = minicbor::decode(bytes).map_err(|_| bad("not the map that is due"))?;
         let (labels, revoked) = (wire.labels.unwrap_or_default(), wire.revoked.unwrap_or_default());
@@ -169,7 +177,9 @@ impl Record {
             wire.offers.into_iter().map(|o| o.read()).collect::<Result<_, _>>()?;
         let revoked = revoked.into_iter().map(|r| r.read()).collect::<Result<_, _>>()?;
         let admitted = wire.admitted.map(|all| all.into_iter().map(|a| a.read()).collect());
-        Ok(Self {
+        let vouchers = wire.vouchers.map(|hash| VouchersHash::try_from(&hash[..])).transpose();
+        let vouchers = vouchers.map_err(|_| bad("the vouchers' hash is not 32 bytes"))?;
+        let record = Self {
             origin: SiteId::from_bytes(*wire.origin),
             replica: wire.replica,
             epoch: wire.epoch,
@@ -182,7 +192,8 @@ impl Record {
             labels,
             revoked,
             admitted: admitted.transpose()?,
-        })
+        };
+        Ok((record, vouchers))
     }
 }
 

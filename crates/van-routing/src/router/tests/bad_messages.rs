@@ -99,7 +99,7 @@ fn earlier_versions_pass_over_words_and_proofs() {
     assert!(signed.vouchers.iter().all(|voucher| signed.shows(voucher)));
     let proofs: Vec<_> = said.revoked.iter().map(|s| (s.serial, s.proof.is_some())).collect();
     assert_eq!(proofs, [(1, true), (2, false)]);
-    let before: Before = minicbor::decode(&said.encode()).unwrap();
+    let before: Before = minicbor::decode(&said.encode(None)).unwrap();
     let revoked = before.revoked.unwrap();
     let read: Vec<_> = revoked.iter().map(|RevokedBefore(site, s)| (site.len(), *s)).collect();
     assert_eq!((before.name.as_str(), read), ("words", vec![(20, 1), (20, 2)]));

@@ -45,7 +45,7 @@ fn records_that_are_bad_are_told_and_change_nothing() {
         ("mixed case", |pair, _| {
             let mut record = record(&pair.neighbour, 2, &pair.own);
             record.offers = vec![offer("database")];
-            let mut body = record.encode();
+            let mut body = record.encode(None);
             let at = body.windows(8).position(|w| w == b"database").unwrap();
             body[at..at + 8].copy_from_slice(b"DataBase");
             let signed = SignedRecord::sign_body(record, &body, &pair.neighbour, Vec::new());
