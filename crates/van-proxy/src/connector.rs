@@ -21,6 +21,10 @@ use crate::stream::Stream;
 use crate::wish::Wish;
 use crate::workloads::Workloads;
 
+/// Half the time until the second check of a container that was started or moved; it doubles from
+/// check to check.
+const SOON: Duration = Duration::from_millis(25);
+
 /// Called when a connector's health changes.
 pub(crate) type Observer = Arc<dyn Fn() + Send + Sync>;
 
@@ -38,8 +42,9 @@ pub(crate) struct Connector {
     /// When the target was last found well, in milliseconds since `started`.
     well_at: AtomicU64,
     started: Instant,
-    /// Something is to be looked at before its time.
-    due: Notify,
+    failed: Notify,
+    /// Whoever moves the target about has news of it.
+    news: Notify,
     /// The target is elsewhere, or gone: who connects to where it was need not wait for an answer.
     moved: Notify,
     /// Where the target was by the last word of whoever moves it about.
@@ -73,7 +78,8 @@ impl Connector {
             stand_in: Mutex::new(stand_in),
             well_at: AtomicU64::new(0),
             started: Instant::now(),
-            due: Notify::new(),
+            failed: Notify::new(),
+            news: Notify::new(),
             moved: Notify::new(),
             located: Mutex::default(),
             observer,
@@ -128,7 +134,7 @@ impl Connector {
         match located {
             // Nobody need connect to hear that it is gone.
             Err(error) => self.heard_of_failure(&error),
-            Ok(_) if moved || !self.is_healthy() => self.due.notify_one(),
+            Ok(_) if moved || !self.is_healthy() => self.news.notify_one(),
             Ok(_) => {}
         }
     }
@@ -207,7 +213,7 @@ impl Connector {
         // A shortage here says nothing of the target.
         if !matches!(error, ConnectError::Overload(_)) {
             self.note(Err((error.to_string(), error.is_certain())));
-            self.due.notify_one();
+            self.failed.notify_one();
         }
     }
 
@@ -233,6 +239,7 @@ impl Connector {
 
     /// Checks at once, then after a failed flow, when its target has moved, when idle, and again and again while failing.
     async fn watch(&self) {
+        let mut pause = SOON;
         loop {
             let spec = &self.spec;
             let patience = Duration::from_millis(spec.timing.timeout_ms);
@@ -251,16 +258,20 @@ impl Connector {
                     self.note(result.map_err(|error| (error.to_string(), error.is_certain())));
                     if !self.health.lock().is_failing() {
                         self.wait_for_need().await;
+                        pause = SOON;
                         continue;
                     }
                 }
             }
             let interval = Duration::from_millis(spec.timing.interval_ms);
-            if self.place.located().is_some() {
-                // What moved, or was started, is not kept waiting.
-                let _ = timeout(interval, self.due.notified()).await;
-            } else {
+            if self.place.located().is_none() {
                 sleep(interval).await;
+                continue;
+            }
+            // What was just started may listen at any moment.
+            pause = (pause * 2).min(interval);
+            if timeout(pause, self.news.notified()).await.is_ok() {
+                pause = SOON;
             }
         }
     }
@@ -268,7 +279,13 @@ impl Connector {
     /// Waits until a flow fails, or the target has been idle for long enough.
     async fn wait_for_need(&self) {
         while let Some(left) = self.until_idle() {
-            if timeout(left, self.due.notified()).await.is_ok() {
+            let needed = async {
+                tokio::select! {
+                    () = self.failed.notified() => {}
+                    () = self.news.notified() => {}
+                }
+            };
+            if timeout(left, needed).await.is_ok() {
                 break;
             }
         }
