@@ -36,6 +36,7 @@ need unshare util-linux
 need dh debhelper
 need dpkg-buildpackage dpkg-dev
 need rpmbuild rpm
+need busybox busybox-static
 if ((${#missing[@]} > 0)); then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"

@@ -6,6 +6,7 @@ mod crash;
 mod disk;
 mod init;
 mod package;
+mod podman;
 mod portal;
 mod redis;
 mod reload;
