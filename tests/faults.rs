@@ -261,3 +261,22 @@ fn a_clouds_metadata_service_is_not_offered_over_the_api() {
         assert!(error.contains("metadata service"), "{error}");
     }
 }
+
+#[test]
+fn a_runtime_directory_that_is_a_link_and_the_state_of_a_newer_version_stop_the_start() {
+    let dir = temp_dir();
+    std::os::unix::fs::symlink(dir.path(), dir.path().join("run")).unwrap();
+    let (status, said) = Vand::refused(dir.path(), "");
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("run: it is a symbolic link: remove it"), "{said}");
+
+    let dir = temp_dir();
+    std::fs::create_dir(dir.path().join("state")).unwrap();
+    let format = dir.path().join("state/format.json");
+    std::fs::write(&format, "{\"format\": 1000}\n").unwrap();
+    let (status, said) = Vand::refused(dir.path(), "");
+    assert!(!status.success(), "{said}");
+    assert!(said.contains("is of a newer vand (format 1000"), "{said}");
+    std::fs::remove_file(format).unwrap();
+    let _vand = Vand::start(dir.path(), "");
+}

@@ -211,6 +211,11 @@ pub(crate) fn store_exit(error: StoreError) -> Exit {
 }
 
 fn make_folder(path: &Path) -> std::io::Result<()> {
+    // Whoever made it decides where the API's socket is, and who may come to it.
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        let text = "it is a symbolic link: remove it, or name another folder with --runtime-dir";
+        return Err(std::io::Error::other(text));
+    }
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
 }
 

@@ -37,7 +37,7 @@ pub(crate) enum ConnectError {
     Overload(io::Error),
     #[error("{0}")]
     Unreachable(io::Error),
-    #[error("its name leads to the cloud's metadata service, which no service may be")]
+    #[error("it leads to the cloud's metadata service, which no service may be")]
     Metadata,
     #[error("{0}")]
     NotThere(String),
@@ -125,6 +125,10 @@ impl Place {
             }
             Self::Workload(workload, workloads) => {
                 let places = workloads.locate(workload).map_err(ConnectError::NotThere)?;
+                // podman's word is no better than a name service's.
+                if places.iter().any(|place| is_metadata(place.ip())) {
+                    return Err(ConnectError::Metadata);
+                }
                 let tcp = connect_any(&places).await?;
                 tune(&tcp);
                 Ok(Stream::Tcp(tcp))

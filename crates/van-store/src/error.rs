@@ -16,6 +16,16 @@ pub enum StoreError {
         /// Who holds it, where it could be read.
         pid: Option<u32>,
     },
+    /// A later version of vand wrote it.
+    #[error("state directory {} is of a newer vand (format {found}, this one knows {known}): install that version again, or choose another directory with --state-dir", dir.display())]
+    Newer {
+        /// The directory.
+        dir: PathBuf,
+        /// The format that was found.
+        found: u32,
+        /// The format that this version knows.
+        known: u32,
+    },
     /// No name for a document.
     #[error("{name:?} can't name a state file: use a-z, 0-9 and '-', 1 to 64 characters")]
     Name {
@@ -65,6 +75,7 @@ impl StoreError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Locked { .. } => "state_locked",
+            Self::Newer { .. } => "state_newer",
             Self::Name { .. } => "state_name",
             Self::NotAFile { .. } => "state_not_a_file",
             Self::TooLarge { .. } => "state_too_large",

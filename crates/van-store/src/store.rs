@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use parking_lot::Mutex;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::directory::{Directory, MAX_BYTES};
 use crate::error::StoreError;
@@ -25,6 +25,18 @@ enum Place {
     Memory(BTreeMap<String, Vec<u8>>),
 }
 
+/// The document that says how the others are to be read.
+const FORMAT: &str = "format";
+
+/// The format of documents that this version knows. It rises where an earlier version would misread
+/// what a later one has written.
+const KNOWN: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Format {
+    format: u32,
+}
+
 /// What a file holds.
 enum Found<T> {
     Nothing,
@@ -38,8 +50,21 @@ impl Store {
     ///
     /// Files that are open to others are closed to them, leftovers of interrupted writes removed.
     /// Fails with [`StoreError::Locked`] where another process holds it.
+    /// Fails with [`StoreError::Newer`] where a later version has written what this one does not know:
+    /// nothing of it is touched.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self::new(Place::Disk(Directory::open(dir)?)))
+        let store = Self::new(Place::Disk(Directory::open(dir)?));
+        let found = store.read::<Format>(FORMAT)?.map_or(0, |written| written.format);
+        if found > KNOWN {
+            return Err(StoreError::Newer { dir: dir.into(), found, known: KNOWN });
+        }
+        if found < KNOWN
+            && let Err(error) = store.write(FORMAT, &Format { format: KNOWN })
+        {
+            // A full disk is no reason not to start.
+            tracing::warn!(%error, "the format of the state is not noted");
+        }
+        Ok(store)
     }
 
     /// A store that lives as long as this value and touches no disk.
@@ -132,7 +157,7 @@ impl Store {
         place.remove(&key.file())
     }
 
-    /// The names of all documents that start with `prefix`, in order.
+    /// The names of all documents that start with `prefix`, in order; the note on their format is none.
     pub fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let files = match &*self.place.lock() {
             Place::Disk(directory) => directory.files()?,
@@ -142,7 +167,7 @@ impl Store {
             .iter()
             .filter_map(|file| Key::of_file(file))
             .map(|key| key.as_str().to_owned())
-            .filter(|name| name.starts_with(prefix))
+            .filter(|name| name.starts_with(prefix) && name != FORMAT)
             .collect();
         names.sort();
         Ok(names)

@@ -1,7 +1,7 @@
 //! The state directory on a real file system: modes, lock, atomic writes, torn files.
 
+use fs::{self, Permissions};
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +40,7 @@ fn only_the_owner_can_read() {
     let state = store.location().unwrap().to_owned();
     store.write_precious("identity", &document(1)).unwrap();
     assert_eq!(mode(&state), 0o700);
-    assert_eq!(files(&store), ["identity.backup.json", "identity.json", "lock"]);
+    assert_eq!(files(&store), ["format.json", "identity.backup.json", "identity.json", "lock"]);
     assert!(files(&store).iter().all(|file| mode(&state.join(file)) == 0o600));
 }
 
@@ -114,12 +114,12 @@ fn leftovers_of_a_killed_writer_go() {
     drop(store);
     fs::write(state.join(".peers.json.tmp"), "{\n  \"va").unwrap();
     let store = Store::open(&state).unwrap();
-    assert_eq!(files(&store), ["lock", "peers.json"]);
+    assert_eq!(files(&store), ["format.json", "lock", "peers.json"]);
     assert_eq!(store.read("peers").unwrap(), Some(document(1)));
     // One that appears later is in nobody's way either.
     fs::write(state.join(".peers.json.tmp"), "x").unwrap();
     store.write("peers", &document(2)).unwrap();
-    assert_eq!(files(&store), ["lock", "peers.json"]);
+    assert_eq!(files(&store), ["format.json", "lock", "peers.json"]);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn torn_files_do_not_fill_the_disk() {
         fs::write(state.join("tokens.json"), "{").unwrap();
         assert_eq!(store.read::<Document>("tokens").unwrap(), None);
     }
-    assert_eq!(files(&store).len(), 101);
+    assert_eq!(files(&store).len(), 102);
     assert_eq!(store.list("").unwrap(), Vec::<String>::new());
 }
 
@@ -229,7 +229,7 @@ fn both_copies_torn_is_told_twice() {
     assert_eq!(store.read_precious::<Document>("identity").unwrap(), None);
     let told = store.set_aside();
     assert!(told.len() == 2 && told.iter().all(|torn| !torn.repaired));
-    assert_eq!(files(&store), ["identity.backup.torn-1", "identity.torn-1", "lock"]);
+    assert_eq!(files(&store), ["format.json", "identity.backup.torn-1", "identity.torn-1", "lock"]);
 }
 
 #[test]
@@ -315,4 +315,23 @@ fn names_are_never_paths() {
             assert!(matches!(store.remove(bad), Err(StoreError::Name { .. })));
         }
     }
+}
+
+#[test]
+fn the_state_of_a_newer_version_is_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    drop(Store::open(&state).unwrap());
+    let format = state.join("format.json");
+    let noted = fs::read_to_string(&format).unwrap();
+    assert!(noted.contains("\"format\": 1"), "{noted}");
+    fs::write(&format, "{\"format\": 2, \"more\": true}\n").unwrap();
+    fs::write(state.join("identity.json"), "{\"of\": \"the future\"}\n").unwrap();
+    let error = Store::open(&state).err().unwrap();
+    assert_eq!(error.code(), "state_newer");
+    assert!(error.to_string().contains("install that version again"), "{error}");
+    assert!(state.join("identity.json").exists(), "nothing is set aside");
+    // With the version that wrote it, or without the note, it opens again.
+    fs::write(&format, "{\"format\": 1}\n").unwrap();
+    Store::open(&state).unwrap();
 }

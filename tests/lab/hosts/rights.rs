@@ -39,11 +39,15 @@ fn a_drop_in_lets_the_daemon_ask_podman_and_nobody_else() {
     let _enabled = host.sh("systemctl enable --now podman.socket 2>&1").ok();
     let as_vand = format!("runuser -u vand -- {ask}");
     assert_ne!(host.sh(&as_vand).status, 0, "nothing is given by itself");
+    let _made = host.vanctl("connector create pg container/pg:5432 --wait 0").ok();
+    let reason = |text: &str| format!("vanctl connector status pg | grep -qF '{text}'");
+    wait_for(&host, &reason("vand may not open /run/podman/podman.sock: man vand.toml"));
 
     let give = "install -D -m 644 -t /etc/systemd/system/podman.socket.d \
                 /usr/share/vand/podman.socket.d/vand.conf && systemctl daemon-reload && \
                 systemctl restart podman.socket";
     let _given = host.sh(give).ok();
     assert_eq!(wait_for(&host, &as_vand), "OK");
+    wait_for(&host, &reason("there is no container pg"));
     assert_ne!(host.sh(&format!("runuser -u op -- {ask}")).status, 0);
 }
