@@ -1,7 +1,7 @@
 //! The state directory on a real file system: modes, lock, atomic writes, torn files.
 
-use fs::{self, Permissions};
 use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
