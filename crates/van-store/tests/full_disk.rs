@@ -68,7 +68,7 @@ fn inside_full() {
         assert!(error.to_string().ends_with("the disk is full: free some space"), "{error}");
         assert_eq!(store.read_precious("identity").unwrap(), Some(1));
         let left = std::fs::read_dir(place.join("state")).unwrap().count();
-        assert_eq!(left, 3, "the lock and both copies, no leftovers");
+        assert_eq!(left, 4, "the lock, the format and both copies, no leftovers");
     }
     std::fs::remove_file(filler).unwrap();
     store.write("identity", &large).unwrap();
