@@ -22,6 +22,9 @@ use crate::{Outcome, files, log, metrics, paths, sockets, systemd};
 /// Threads of the control runtime: the API, dialling and handshakes; flows have their own.
 const CONTROL_THREADS: usize = 2;
 
+/// Time between two words to systemd on how the site stands.
+const STATUS_PAUSE: Duration = Duration::from_millis(200);
+
 /// Time for the control runtime's tasks to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -92,8 +95,7 @@ async fn serve(
     let mut signals = Signals::new().map_err(|e| Exit::failed("start", e))?;
     info!(site = %site.name(), id = %site.own_id(), socket = %socket.display(), "ready");
     systemd::ready(&status_line(&site));
-    let mut changes = site.changes();
-    let mut told = String::new();
+    tasks.spawn("status", tell_status(site.clone()));
     if let Some(interval) = systemd::watchdog_interval() {
         tasks.spawn("watchdog", feed_watchdog(site.clone(), interval));
     }
@@ -102,15 +104,6 @@ async fn serve(
             _ = signals.hangup.recv() => reload(&site).await,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            Ok(()) = changes.changed() => {
-                let line = status_line(&site);
-                if line != told {
-                    systemd::status(&line);
-                    told = line;
-                }
-                // Counts change all the time; systemd need not hear of each.
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
         }
     }
     info!("stopping");
@@ -121,6 +114,21 @@ async fn serve(
     // What is being written is written; the timers that tasks wait for end with the runtime.
     let _ = tokio::time::timeout(STOP_PATIENCE, tasks.wait()).await;
     Ok(())
+}
+
+/// Keeps the line that `systemctl status` shows.
+async fn tell_status(site: Arc<Site>) {
+    let mut changes = site.changes();
+    let mut told = String::new();
+    while changes.changed().await.is_ok() {
+        let line = status_line(&site);
+        if line != told {
+            systemd::status(&line);
+            told = line;
+            // Counts may change all the time; systemd need not hear of each.
+            tokio::time::sleep(STATUS_PAUSE).await;
+        }
+    }
 }
 
 /// Tells systemd that the daemon works, for as long as everything that does the work turns.

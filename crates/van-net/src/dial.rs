@@ -80,6 +80,9 @@ const MAX_CONNECTIONS: u16 = 16;
 /// How often a link looks whether it needs one more connection.
 const GROWTH_PERIOD: Duration = Duration::from_millis(250);
 
+/// The same while it carries less than would need one.
+const CALM_PERIOD: Duration = Duration::from_secs(2);
+
 /// A refusal by the issuer is asked about again after this: the operator may have mended it there.
 const REFUSED_WAIT: Duration = Duration::from_secs(30);
 
@@ -327,7 +330,7 @@ impl Dialler {
                 self.clone().add_connection(count, &link, &scope);
                 count += 1;
             }
-            sleep(GROWTH_PERIOD).await;
+            sleep(if link.may_grow() { GROWTH_PERIOD } else { CALM_PERIOD }).await;
             congested = if link.is_congested() { congested + 1 } else { 0 };
             if congested >= 2 && count < MAX_CONNECTIONS {
                 self.clone().add_connection(count, &link, &scope);
@@ -398,8 +401,8 @@ async fn went_away(mut up: watch::Receiver<Option<Up>>) -> EndReason {
         Ok(up) => up.as_ref().map(|up| up.link.clone()),
         Err(_) => None,
     };
-    while link.as_ref().is_some_and(|l| !l.is_going_away()) {
-        sleep(GROWTH_PERIOD).await;
+    if let Some(link) = link {
+        link.went_away().await;
     }
     EndReason::WentAway(GoAwayReason::Duplicate)
 }

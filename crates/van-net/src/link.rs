@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use van_model::status::{ConnectionStatus, Direction};
 use van_model::{Mode, SiteId};
 use van_mux::{GoAwayReason, Hello};
@@ -82,6 +82,8 @@ pub struct Link {
     round_trip_ns: AtomicU64,
     leaf_not_after: AtomicU64,
     going_away: AtomicBool,
+    /// Rung when `going_away` is set.
+    goes_away: Notify,
     /// Rises when a connection begins or ends.
     generation: AtomicU64,
 }
@@ -113,6 +115,7 @@ impl Link {
             round_trip_ns: AtomicU64::new(0),
             leaf_not_after: AtomicU64::new(0),
             going_away: AtomicBool::new(false),
+            goes_away: Notify::new(),
             generation: AtomicU64::new(0),
         }
     }
@@ -162,7 +165,7 @@ impl Link {
 
     /// Takes no new flows and closes once the open ones have ended, at the latest after `grace`.
     pub fn go_away(&self, reason: GoAwayReason, grace: Duration) {
-        self.going_away.store(true, Ordering::Relaxed);
+        self.mark_going_away();
         for member in self.members.load().iter() {
             member.handle.ready.leave(reason, grace);
         }
@@ -188,7 +191,17 @@ impl Link {
     }
 
     pub(crate) fn mark_going_away(&self) {
-        self.going_away.store(true, Ordering::Relaxed);
+        self.going_away.store(true, Ordering::Release);
+        self.goes_away.notify_waiters();
+    }
+
+    /// Waits until it takes no flows any more because either side said so.
+    pub(crate) async fn went_away(&self) {
+        // Made before the look, so that nothing is missed between the two.
+        let rung = self.goes_away.notified();
+        if !self.going_away.load(Ordering::Acquire) {
+            rung.await;
+        }
     }
 
     /// Changes whenever one of its connections begins or ends: what was sent over one before may be
@@ -235,9 +248,14 @@ impl Link {
     /// Connections whose send queue stands.
     pub(crate) fn is_congested(&self) -> bool {
         let members = self.members.load();
+        self.may_grow() && members.iter().all(|m| m.handle.load.queued.get() >= 64 * 1024)
+    }
+
+    /// Whether it carries more flows than it has connections.
+    pub(crate) fn may_grow(&self) -> bool {
+        let members = self.members.load();
         let flows: u64 = members.iter().map(|m| m.handle.load.flows.get()).sum();
         flows > members.len() as u64
-            && members.iter().all(|m| m.handle.load.queued.get() >= 64 * 1024)
     }
 
     pub(crate) fn add(&self, member: &Arc<Member>) {

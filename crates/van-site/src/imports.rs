@@ -106,6 +106,11 @@ impl Imports {
         usable.map(|(address, _)| address.clone()).collect()
     }
 
+    /// Whether any has no port yet.
+    pub(crate) fn has_unbound(&self) -> bool {
+        self.inner.lock().running.values().any(|import| import.listener.is_err())
+    }
+
     /// Stops all; open flows go on.
     pub(crate) fn stop(&self) {
         self.inner.lock().running.clear();

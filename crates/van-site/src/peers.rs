@@ -108,6 +108,15 @@ impl PinnedPeer {
         }
     }
 
+    /// Whether it is an ephemeral one that was last seen long ago. Of one that was revoked once, the
+    /// count of revocations must not start anew.
+    fn is_over(&self) -> bool {
+        let last = self.last_seen.unwrap_or(self.since);
+        self.ephemeral
+            && self.revocations == 0
+            && clock::now().duration_since(last) >= EPHEMERAL_LIFE
+    }
+
     /// What others are told of the trust in it.
     fn trust(&self) -> (&str, bool, u64, Option<&Voucher>) {
         (&self.authority, self.revoked, self.revocations, self.voucher.as_ref())
@@ -240,21 +249,19 @@ impl PeerBook {
         self.change(store, |_| ())
     }
 
+    /// Whether there is one to forget.
+    pub(crate) fn has_forgotten(&self, linked: impl Fn(&SiteId) -> bool) -> bool {
+        self.pins.read().iter().any(|(id, pin)| pin.is_over() && !linked(id))
+    }
+
     /// Forgets ephemeral peers a day after their last link. `linked` says who has one now.
     pub(crate) fn forget_ephemeral(
         &self,
         store: &Store,
         linked: impl Fn(&SiteId) -> bool,
     ) -> Result<Vec<String>, StoreError> {
-        let old = |id: &SiteId, pin: &PinnedPeer| {
-            let last = pin.last_seen.unwrap_or(pin.since);
-            // Of one that was revoked once, the count of revocations must not start anew.
-            pin.ephemeral
-                && pin.revocations == 0
-                && !linked(id)
-                && clock::now().duration_since(last) >= EPHEMERAL_LIFE
-        };
-        if !self.pins.read().iter().any(|(id, pin)| old(id, pin)) {
+        let old = |id: &SiteId, pin: &PinnedPeer| pin.is_over() && !linked(id);
+        if !self.has_forgotten(&linked) {
             return Ok(Vec::new());
         }
         self.change(store, |pins| {

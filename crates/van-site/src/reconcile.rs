@@ -365,6 +365,13 @@ impl Site {
         running.replaced.drain(Instant::now(), &running.links, &links);
     }
 
+    /// Whether something could not be bound.
+    pub(crate) fn has_unbound(&self) -> bool {
+        let running = self.running.lock();
+        running.listeners.values().any(|run| run.listener.is_err())
+            || running.accepts.values().any(Result::is_err)
+    }
+
     /// Tries again to bind what could not be bound.
     pub(crate) fn retry_binds(&self) {
         // While the wanted state is changed, that is about to do the same.

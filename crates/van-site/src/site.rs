@@ -122,6 +122,8 @@ pub struct Site {
     pub(crate) state_problem: Mutex<Option<String>>,
     /// Rung when there is something to be kept on the disk.
     pub(crate) noted: Notify,
+    /// Rung when something waits for the upkeep.
+    pub(crate) upkeep: Notify,
     events: EventLog,
     changed: watch::Sender<u64>,
     this: Weak<Self>,
@@ -214,6 +216,7 @@ impl Site {
             remembered: Remembered::default(),
             state_problem: Mutex::default(),
             noted: Notify::new(),
+            upkeep: Notify::new(),
             events: EventLog::default(),
             changed: watch::Sender::new(0),
             this: this.clone(),
@@ -293,6 +296,7 @@ impl Site {
     fn tick(&self) {
         self.own.renew_if_due();
         self.drain_replaced();
+        self.look_at_upkeep();
         self.refresh_network();
         self.notify();
     }

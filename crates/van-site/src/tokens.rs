@@ -149,14 +149,20 @@ impl TokenBook {
 
     /// Drops expired tokens.
     pub(crate) fn drop_expired(&self, store: &Store) -> Result<(), StoreError> {
-        let now = clock::now();
-        if self.issued.lock().values().all(|t| now < t.expires) {
+        if !self.has_expired() {
             return Ok(());
         }
+        let now = clock::now();
         self.change(store, |issued| {
             issued.retain(|_, token| now < token.expires);
             Ok(())
         })
+    }
+
+    /// Whether any is over.
+    pub(crate) fn has_expired(&self) -> bool {
+        let now = clock::now();
+        self.issued.lock().values().any(|token| now >= token.expires)
     }
 
     fn change<T, E: From<StoreError>>(

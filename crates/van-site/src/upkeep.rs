@@ -6,22 +6,33 @@ use van_model::SiteId;
 use van_model::api::Severity;
 use van_store::StoreError;
 
-use crate::site::{Site, TICK};
+use crate::site::Site;
 
 impl Site {
     /// Keeps what is noted, drops what is over, and binds what could not be bound, for ever.
     pub(crate) async fn keep_up(&self) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let due = tokio::select! {
                 () = self.noted.notified() => Self::keep_peers,
-                _ = tick.tick() => Self::keep_up_once,
+                () = self.upkeep.notified() => Self::keep_up_once,
             };
             let site = self.arc();
             if let Err(error) = tokio::task::spawn_blocking(move || due(&site)).await {
                 error!(%error, "keeping the state failed");
             }
+        }
+    }
+
+    /// Has the task above do what is due, where anything is: most of the time nothing is.
+    pub(crate) fn look_at_upkeep(&self) {
+        let linked = |id: &SiteId| !self.links.to(id).is_empty();
+        let is_due = self.tokens.has_expired()
+            || self.peers.has_forgotten(linked)
+            || self.state_problem.lock().is_some()
+            || self.has_unbound()
+            || self.imports.has_unbound();
+        if is_due {
+            self.upkeep.notify_one();
         }
     }
 

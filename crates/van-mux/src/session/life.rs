@@ -2,13 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use super::Session;
+use super::{Session, Side};
 use crate::bucket::Bucket;
 use crate::error::{GoAwayReason, ProtocolError};
 use crate::frame::FrameType;
 
 /// A PING goes out when nothing came for so long.
 const PING_AFTER: Duration = Duration::from_secs(1);
+
+/// The same where a link's further connection carries no stream: the first one tells that the peer is
+/// there.
+const IDLE_PING_AFTER: Duration = Duration::from_secs(2);
+
+/// The acceptor waits this much longer, so that one of the two asks and both hear.
+const ACCEPTOR_LATER: Duration = Duration::from_millis(250);
 
 /// A round-trip time older than this is measured again, also under traffic.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
@@ -145,9 +152,20 @@ impl Session {
         let dead = life.last_heard + DEAD_AFTER;
         let quiet = match life.ping {
             Some(_) => dead,
-            None => (life.last_heard + PING_AFTER).min(life.last_sample + SAMPLE_EVERY),
+            None => (life.last_heard + self.ping_after()).min(life.last_sample + SAMPLE_EVERY),
         };
         dead.min(quiet)
+    }
+
+    /// How long nothing has to come until a PING goes out.
+    fn ping_after(&self) -> Duration {
+        let number = match self.side {
+            Side::Dialler => self.local.connection,
+            Side::Acceptor => self.peer.as_ref().map_or(0, |hello| hello.connection),
+        };
+        let is_idle = number > 0 && self.local_open == 0 && self.remote_open == 0;
+        let after = if is_idle { IDLE_PING_AFTER } else { PING_AFTER };
+        if self.side == Side::Acceptor { after + ACCEPTOR_LATER } else { after }
     }
 
     /// Does what time asks for: a PING, or the end of a session whose peer is silent.
@@ -159,7 +177,7 @@ impl Session {
             return Err(ProtocolError::Silent(silent.as_millis() as u64));
         }
         let sample_age = now.saturating_duration_since(self.life.last_sample);
-        if silent >= PING_AFTER || sample_age >= SAMPLE_EVERY {
+        if silent >= self.ping_after() || sample_age >= SAMPLE_EVERY {
             self.ping(now);
         }
         Ok(())

@@ -67,9 +67,14 @@ pub(crate) struct Subject {
 impl Subject {
     /// Before the peer's HELLO.
     pub(crate) fn new() -> Self {
+        Self::of(Side::Dialler, 0)
+    }
+
+    /// The same of another side, with a connection's number within its link.
+    pub(crate) fn of(side: Side, connection: u16) -> Self {
         let now = Instant::now();
         let config = Config::new(Budget::new(1 << 30));
-        let session = Session::new(now, Side::Dialler, hello(), &config);
+        let session = Session::new(now, side, Hello { connection, ..hello() }, &config);
         Self { session, now, deframer: Deframer::default() }
     }
 

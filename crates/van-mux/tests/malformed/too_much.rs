@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use van_mux::{
-    FLAG_MORE, FrameType, GoAwayReason, HEADER, MAX_PAYLOAD, Open, ProtocolError, ResetCode,
+    FLAG_MORE, FrameType, GoAwayReason, HEADER, Hello, MAX_PAYLOAD, Open, ProtocolError, ResetCode,
+    Side,
 };
 
-use super::peer::{Seen, Subject, frame, open};
+use super::peer::{Seen, Subject, frame, hello, open};
 
 const BURST: usize = 10_000;
 
@@ -167,4 +168,26 @@ fn a_peer_that_says_nothing() {
     assert_eq!(subject.session.next_timeout(), subject.now);
     let silent = subject.session.handle_timeout(subject.now);
     assert_eq!(silent, Err(ProtocolError::Silent(3000)));
+}
+
+#[test]
+fn an_idle_further_connection_asks_less_often_and_the_acceptor_later() {
+    for (side, connection, millis) in [
+        (Side::Dialler, 0, 1000),
+        (Side::Acceptor, 0, 1250),
+        (Side::Dialler, 1, 2000),
+        (Side::Acceptor, 1, 2250),
+    ] {
+        let mut subject = Subject::of(side, connection);
+        let greeting = Hello { connection, ..hello() }.encode();
+        subject.feed(&frame(FrameType::Hello, 0, 0, &greeting)).unwrap();
+        subject.feed(&frame(FrameType::Pong, 0, 0, &0u64.to_be_bytes())).unwrap();
+        let due = subject.now + Duration::from_millis(millis);
+        assert_eq!(subject.session.next_timeout(), due, "{side:?} {connection}");
+        // A stream of either side makes it ask as often as the first.
+        let id = if side == Side::Dialler { 2 } else { 1 };
+        subject.feed(&frame(FrameType::Open, 0, id, &open())).unwrap();
+        let busy = if side == Side::Dialler { 1000 } else { 1250 };
+        assert_eq!(subject.session.next_timeout(), subject.now + Duration::from_millis(busy));
+    }
 }
