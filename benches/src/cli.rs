@@ -22,6 +22,9 @@ pub struct Cli {
 pub enum Command {
     /// Runs the workloads through every peer and prints the tables.
     Run(Box<Run>),
+    /// Asks a daemon's name server and prints how long that took; the daemons are those beside this
+    /// program, or what VAND_BIN and VANCTL_BIN name.
+    Names(Names),
     /// Serves the back-ends: echo, endless source, bulk piece.
     #[command(hide = true)]
     Backend {
@@ -32,6 +35,17 @@ pub enum Command {
         /// Where the sender of one bulk piece listens.
         bulk: SocketAddr,
     },
+}
+
+/// The options of the questions.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Names {
+    /// Questions a second.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub rate: u32,
+    /// For how many seconds; rate × seconds is 65,535 at most.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
 }
 
 /// The options of a run.

@@ -20,6 +20,7 @@ pub mod iperf;
 pub mod layout;
 pub mod load;
 pub mod metric;
+pub mod names;
 pub mod peer;
 pub mod process;
 pub mod program;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use van_bench::{backend, cli, session, stop};
+use van_bench::{backend, cli, names, session, stop};
 
 fn main() -> ExitCode {
     match run(cli::Cli::parse()) {
@@ -25,6 +25,7 @@ fn run(cli: cli::Cli) -> Result<()> {
         cli::Command::Backend { echo, source, bulk } => {
             backend::serve(&runtime, [echo, source, bulk])
         }
+        cli::Command::Names(options) => names::run(&options),
         cli::Command::Run(options) => {
             stop::watch(&runtime)?;
             let dir = tempfile::Builder::new().prefix("van-bench-").tempdir()?;
