@@ -65,10 +65,12 @@ impl Service {
     /// # Errors
     /// When the host's systemd doesn't answer.
     pub(crate) async fn look(&self, output: Output) -> Outcome<Option<Found>> {
-        let mut words = vec!["show", "--property=Id,LoadState,UnitFileState,ActiveState", SERVICE];
+        let mut words = vec!["show", "--property=Id,LoadState,UnitFileState,ActiveState"];
         if !self.own {
+            // Before the service: systemd opens no socket for one that runs already.
             words.extend([SOCKET, PORTS]);
         }
+        words.push(SERVICE);
         let words: Vec<String> = words.into_iter().map(Into::into).collect();
         match self.ask(&words, PATIENCE).await {
             Ok(told) => Ok(Found::read(&told)),
@@ -220,7 +222,7 @@ mod tests {
             format!("ActiveState={active}\nId={name}\nLoadState=loaded\nUnitFileState={file}\n")
         };
         let ports = "ActiveState=inactive\nId=vand-ports.socket\nLoadState=not-found\n";
-        let text = [block(SERVICE, service), block(SOCKET, socket), ports.into()].join("\n");
+        let text = [block(SOCKET, socket), ports.into(), block(SERVICE, service)].join("\n");
         Found::read(&text).unwrap()
     }
 
@@ -235,7 +237,7 @@ mod tests {
         assert!(up.present());
         assert_eq!(up.starting(false), []);
         assert_eq!(lines(&up.starting(true)), ["systemctl reload vand.service"]);
-        let stop = "systemctl disable --now vand.service vand.socket";
+        let stop = "systemctl disable --now vand.socket vand.service";
         assert_eq!(lines(&up.stopping()), [stop]);
     }
 
@@ -244,8 +246,8 @@ mod tests {
         let down = shown(("disabled", "inactive"), ("disabled", "inactive"));
         assert!(!down.present());
         let start = [
-            "systemctl enable vand.service vand.socket",
-            "systemctl start vand.service vand.socket",
+            "systemctl enable vand.socket vand.service",
+            "systemctl start vand.socket vand.service",
         ];
         assert_eq!(lines(&down.starting(true)), start);
         assert_eq!(down.stopping(), []);

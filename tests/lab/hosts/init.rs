@@ -56,7 +56,7 @@ fn the_hosts_site_is_changed_in_place_taken_away_and_made_again() {
     assert!(none.contains("there is nothing of the host's site"), "{none}");
 
     let said = host.vanctl("init").ok();
-    assert!(said.contains("vand.service, vand.socket started"), "{said}");
+    assert!(said.contains("vand.socket, vand.service started"), "{said}");
     assert_ne!(host.site_id(), id);
     assert_eq!(host.ask("status")["name"], "db-host");
     assert_eq!(host.unit("vand", "UnitFileState"), "enabled");
