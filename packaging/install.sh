@@ -26,7 +26,9 @@ put 644 "$completions/bash" "$prefix/share/bash-completion/completions/vanctl"
 put 644 "$completions/zsh" "$prefix${VAND_ZSH:-/share/zsh/vendor-completions}/_vanctl"
 put 644 "$completions/fish" "$prefix/share/fish/vendor_completions.d/vanctl.fish"
 
-for unit in vand.service vand.socket vand@.service vand-podman@.socket vand-podman@.service; do
+units=(vand.service vand.socket vand@.service vand-names.path vand-names.service
+    vand-podman@.socket vand-podman@.service)
+for unit in "${units[@]}"; do
     put 644 "systemd/$unit" "$dest${VAND_UNITS:-$3/lib/systemd/system}/$unit"
 done
 put 644 systemd/user-vand.service "$prefix/lib/systemd/user/vand.service"
