@@ -20,10 +20,14 @@ use crate::log_ring::Ring;
 /// Changes what is logged while the daemon runs.
 pub(crate) type Handle = reload::Handle<EnvFilter, Registry>;
 
+/// What is quieter than the rest where nothing is said of it: the name server's library tells of each
+/// question at level info.
+const QUIET: &str = "hickory_server=warn";
+
 /// Starts logging at a level or filter; `RUST_LOG` goes before it.
 pub(crate) fn start(level: &str) -> (Handle, Ring) {
     let chosen = std::env::var("RUST_LOG").ok().filter(|v| !v.is_empty());
-    let filter = EnvFilter::builder().parse_lossy(chosen.as_deref().unwrap_or(level));
+    let filter = EnvFilter::builder().parse_lossy(quiet(chosen.as_deref().unwrap_or(level)));
     let (filter, handle) = reload::Layer::new(filter);
     let ring = Ring::default();
     let kept = fmt::layer().with_writer(ring.clone()).with_target(false).with_ansi(false);
@@ -71,7 +75,13 @@ fn fields() -> impl for<'w> fmt::FormatFields<'w> + Send + Sync + 'static {
 /// Reads a level or a filter as in `RUST_LOG`.
 pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
     van_config::check_level(text)?;
-    EnvFilter::builder().parse(text).map_err(|e| format!("{text:?} is no log level or filter: {e}"))
+    EnvFilter::builder()
+        .parse(quiet(text))
+        .map_err(|e| format!("{text:?} is no log level or filter: {e}"))
+}
+
+fn quiet(text: &str) -> String {
+    if text.contains("hickory") { text.to_owned() } else { format!("{text},{QUIET}") }
 }
 
 /// Whether standard error goes to the journal: systemd then names its device and inode.

@@ -47,3 +47,11 @@ impl Exit {
         self.lines.iter().for_each(|line| eprintln!("{line}"));
     }
 }
+
+/// Tells on standard error what is not as it should be, though the process goes on.
+#[expect(clippy::print_stderr, reason = "there is no log yet")]
+pub(crate) fn warn(line: &str) {
+    // The journal takes the level from the line's beginning (sd-daemon(3)).
+    let level = std::env::var_os("JOURNAL_STREAM").map_or("", |_| "<4>");
+    eprintln!("{level}vand: {line}");
+}

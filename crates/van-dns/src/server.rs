@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hickory_proto::op::{Header, HeaderCounts, MessageType, Metadata, OpCode, ResponseCode};
+use hickory_proto::op::{Edns, Header, HeaderCounts, MessageType, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, Record};
 use hickory_server::net::runtime::Time;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo, Server};
@@ -27,6 +27,9 @@ const BACKLOG: i32 = 64;
 
 /// Bytes of questions that wait while the runtime is busy.
 const UDP_BUFFER: usize = 1 << 20;
+
+/// The longest datagram that is asked for: it passes every network in one piece (DNS flag day 2020).
+const MAX_DATAGRAM: u16 = 1232;
 
 /// Why no questions can be taken at an address.
 #[derive(Debug, Error)]
@@ -135,13 +138,14 @@ impl RequestHandler for Handler {
         metadata.authoritative = answer.code != ResponseCode::Refused;
         metadata.recursion_available = false;
         let none: [Record; 0] = [];
-        let message = MessageResponseBuilder::from_message_request(request).build(
-            metadata,
-            &answer.records,
-            &none,
-            &answer.authority,
-            &none,
-        );
+        let mut message = MessageResponseBuilder::from_message_request(request);
+        // Who asks with EDNS and is answered without takes the server for an old one.
+        let mut edns = Edns::new();
+        edns.set_max_payload(MAX_DATAGRAM);
+        if request.edns.is_some() {
+            message.edns(&edns);
+        }
+        let message = message.build(metadata, &answer.records, &none, &answer.authority, &none);
         match response.send_response(message).await {
             Ok(info) => info,
             Err(error) => {

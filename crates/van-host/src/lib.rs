@@ -10,5 +10,5 @@ mod mark;
 mod registration;
 mod subnet;
 
-pub use registration::{Places, Registration, RegistrationError};
+pub use registration::{Applied, Places, Registration, RegistrationError};
 pub use subnet::{Subnet, SubnetError};

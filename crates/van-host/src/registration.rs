@@ -14,13 +14,17 @@ use thiserror::Error;
 /// The file of the daemon's wishes, in its runtime directory.
 const FILE: &str = "names.json";
 
+/// The file that says that there is something new. It is there until the helper takes it, so that what
+/// changes while that works is not missed.
+const NEWS: &str = "names.changed";
+
 /// The file's greatest size: it holds one domain and one place.
 const MAX_BYTES: u64 = 4096;
 
 /// The port at which name servers are asked; containers know no other.
 const DNS_PORT: u16 = 53;
 
-/// The most servers that a resolver looks at (resolv.conf(5)), beside ours.
+/// The most servers that a resolver looks at (resolv.conf(5)), beside the host's own.
 const MAX_UPSTREAM: usize = 2;
 
 /// The line with which each file that is written begins.
@@ -47,8 +51,17 @@ pub struct Places {
     pub resolved: PathBuf,
     /// Where podman reads drop-ins; left alone where its parent is missing.
     pub containers: PathBuf,
-    /// Files that may tell the host's own name servers, the first that tells any counts.
-    pub upstream: Vec<PathBuf>,
+    /// Where systemd-resolved tells which servers it asks.
+    pub upstream: PathBuf,
+}
+
+/// What carrying out a wish came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// Whether systemd-resolved has to read its files again.
+    pub changed: bool,
+    /// Whether containers find the names, too.
+    pub containers: bool,
 }
 
 /// Why a wish is not carried out.
@@ -78,9 +91,7 @@ impl Default for Places {
         Self {
             resolved: "/run/systemd/resolved.conf.d/vand.conf".into(),
             containers: "/etc/containers/containers.conf.d/50-vand.conf".into(),
-            upstream: ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"]
-                .map(Into::into)
-                .into(),
+            upstream: "/run/systemd/resolve/resolv.conf".into(),
         }
     }
 }
@@ -93,7 +104,8 @@ impl Registration {
     pub fn write(&self, runtime_dir: &Path) -> Result<(), RegistrationError> {
         let path = runtime_dir.join(FILE);
         let text = serde_json::to_string(self).expect("plain fields can be written");
-        replace(&path, &text, 0o644)
+        replace(&path, &text, 0o644)?;
+        announce(runtime_dir)
     }
 
     /// Takes the wish back.
@@ -101,7 +113,16 @@ impl Registration {
     /// # Errors
     /// The directory can't be written.
     pub fn withdraw(runtime_dir: &Path) -> Result<(), RegistrationError> {
-        remove(&runtime_dir.join(FILE)).map(drop)
+        remove(&runtime_dir.join(FILE))?;
+        announce(runtime_dir)
+    }
+
+    /// Takes the word that there is something new, before what is wanted is read.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    pub fn take_news(runtime_dir: &Path) -> Result<(), RegistrationError> {
+        remove(&runtime_dir.join(NEWS)).map(drop)
     }
 
     /// The wish in a runtime directory. It is read with more rights than it was written with, so
@@ -145,43 +166,68 @@ impl Registration {
         None
     }
 
-    /// Makes the host's files say what is wanted; `None` takes everything away. Returns whether
-    /// systemd-resolved has to read its files again.
+    /// Makes the host's files say what is wanted; `None` takes everything away. `resolved` is whether
+    /// systemd-resolved runs: without it containers are left as they are, since they would ask this
+    /// name server for everything, and it answers for one domain.
     ///
     /// # Errors
     /// A file can't be written; what comes after it is done all the same.
-    pub fn apply(wish: Option<&Self>, places: &Places) -> Result<bool, RegistrationError> {
-        let resolved = match wish {
-            Some(wish) => write_new(&places.resolved, &wish.for_resolved()),
+    pub fn apply(
+        wish: Option<&Self>,
+        places: &Places,
+        resolved: bool,
+    ) -> Result<Applied, RegistrationError> {
+        let config = places.containers.parent().and_then(Path::parent);
+        let podman = config.is_some_and(Path::is_dir);
+        let stub = wish.filter(|_| podman).and_then(Self::stub);
+        let changed = match wish {
+            Some(wish) => write_new(&places.resolved, &wish.for_resolved(stub)),
             None => remove(&places.resolved),
         };
-        let config = places.containers.parent().and_then(Path::parent);
-        let containers = match wish.and_then(|wish| wish.for_containers(&upstream(places))) {
-            Some(text) if config.is_some_and(Path::is_dir) => write_new(&places.containers, &text),
-            _ => remove(&places.containers),
+        let stub = stub.filter(|_| resolved);
+        match (wish, stub) {
+            (Some(wish), Some(stub)) => {
+                write_new(&places.containers, &wish.for_containers(stub, places))?
+            }
+            _ => remove(&places.containers)?,
         };
-        containers?;
-        resolved
+        Ok(Applied { changed: changed?, containers: stub.is_some() })
     }
 
-    fn for_resolved(&self) -> String {
+    /// Where systemd-resolved answers containers: the network's last address, which is no service's.
+    /// The network's own server can't be theirs: what it refuses, podman's server for networks that
+    /// users make asks nobody else. `None` where containers reach no address of the network.
+    fn stub(&self) -> Option<Ipv4Addr> {
+        let reached = !self.server.is_loopback() && self.port == DNS_PORT;
+        let last = self.network.broadcast();
+        (reached && last != self.server).then_some(last)
+    }
+
+    fn for_resolved(&self, stub: Option<Ipv4Addr>) -> String {
         let port = if self.port == DNS_PORT { String::new() } else { format!(":{}", self.port) };
         let mut domains = format!("~{}", self.domain);
         for zone in reverse_zones(self.network) {
             domains.push_str(&format!(" ~{zone}"));
         }
-        format!("{HEADER}[Resolve]\nDNS={}{port}\nDomains={domains}\n", self.server)
+        let stub = stub.map(|stub| format!("DNSStubListenerExtra={stub}\n")).unwrap_or_default();
+        format!("{HEADER}[Resolve]\nDNS={}{port}\nDomains={domains}\n{stub}", self.server)
     }
 
-    /// `None` where containers can't reach the server.
-    fn for_containers(&self, upstream: &[IpAddr]) -> Option<String> {
-        if self.server.is_loopback() || self.port != DNS_PORT {
-            return None;
-        }
-        let all = std::iter::once(IpAddr::V4(self.server)).chain(upstream.iter().copied());
+    /// Those whom the host asks are asked when this daemon has ended before a container.
+    fn for_containers(&self, stub: Ipv4Addr, places: &Places) -> String {
+        let ours = |address: &IpAddr| match address {
+            IpAddr::V4(address) => self.network.contains(address),
+            IpAddr::V6(_) => false,
+        };
+        let upstream = upstream(&places.upstream).into_iter().filter(|a| !ours(a));
+        let all = std::iter::once(IpAddr::V4(stub)).chain(upstream.take(MAX_UPSTREAM));
         let list: Vec<String> = all.map(|address| format!("\"{address}\"")).collect();
-        Some(format!("{HEADER}[containers]\ndns_servers = [{}]\n", list.join(", ")))
+        format!("{HEADER}[containers]\ndns_servers = [{}]\n", list.join(", "))
     }
+}
+
+fn announce(runtime_dir: &Path) -> Result<(), RegistrationError> {
+    replace(&runtime_dir.join(NEWS), "", 0o644)
 }
 
 /// The zones in which a network's reverse names stand: those of whole labels.
@@ -196,14 +242,11 @@ fn reverse_zones(network: Ipv4Net) -> Vec<String> {
 }
 
 /// The host's own name servers that containers can reach.
-fn upstream(places: &Places) -> Vec<IpAddr> {
-    let servers = |path: &PathBuf| -> Vec<IpAddr> {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let words = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
-        let addresses = words.filter_map(|word| word.trim().parse::<IpAddr>().ok());
-        addresses.filter(|address| !address.is_loopback()).take(MAX_UPSTREAM).collect()
-    };
-    places.upstream.iter().map(servers).find(|found| !found.is_empty()).unwrap_or_default()
+fn upstream(path: &Path) -> Vec<IpAddr> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let words = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
+    let addresses = words.filter_map(|word| word.trim().parse::<IpAddr>().ok());
+    addresses.filter(|address| !address.is_loopback()).collect()
 }
 
 /// Opens without following a link in the last place.
@@ -268,7 +311,7 @@ mod tests {
         Places {
             resolved: root.join("run/resolved.conf.d/vand.conf"),
             containers: root.join("etc/containers/containers.conf.d/50-vand.conf"),
-            upstream: vec![root.join("stub"), root.join("resolv.conf")],
+            upstream: root.join("resolv.conf"),
         }
     }
 
@@ -277,36 +320,57 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let places = places(dir.path());
         fs::create_dir_all(dir.path().join("etc/containers")).unwrap();
-        fs::write(dir.path().join("stub"), "nameserver 127.0.0.53\n").unwrap();
-        let own = "search x\nnameserver 192.0.2.53\nnameserver bad\nnameserver 2001:db8::1\n";
+        // Its own server is among those that systemd-resolved asks, once it knows it.
+        let own = "search x\nnameserver 198.18.0.1\nnameserver 192.0.2.53\nnameserver bad\n\
+                   nameserver 127.0.0.1\nnameserver 2001:db8::1\nnameserver 192.0.2.54\n";
         fs::write(dir.path().join("resolv.conf"), own).unwrap();
+        let apply = |wish: Option<&Registration>| {
+            let applied = Registration::apply(wish, &places, true).unwrap();
+            (applied.changed, applied.containers)
+        };
 
-        assert!(Registration::apply(Some(&wish()), &places).unwrap());
+        assert_eq!(apply(Some(&wish())), (true, true));
         let resolved = fs::read_to_string(&places.resolved).unwrap();
-        let lines = "DNS=198.18.0.1\nDomains=~van.internal ~18.198.in-addr.arpa\n";
+        let lines = "DNS=198.18.0.1\nDomains=~van.internal ~18.198.in-addr.arpa\n\
+                     DNSStubListenerExtra=198.18.255.255\n";
         assert!(resolved.ends_with(lines), "{resolved}");
         let containers = fs::read_to_string(&places.containers).unwrap();
-        let list = r#"dns_servers = ["198.18.0.1", "192.0.2.53", "2001:db8::1"]"#;
+        let list = r#"dns_servers = ["198.18.255.255", "192.0.2.53", "2001:db8::1"]"#;
         assert!(containers.contains(list), "{containers}");
-        assert!(!Registration::apply(Some(&wish()), &places).unwrap(), "nothing is new");
+        assert_eq!(apply(Some(&wish())), (false, true), "nothing is new");
 
         let local = Registration { server: Ipv4Addr::new(127, 77, 0, 1), port: 5300, ..wish() };
-        assert!(Registration::apply(Some(&local), &places).unwrap());
+        assert_eq!(apply(Some(&local)), (true, false));
         let resolved = fs::read_to_string(&places.resolved).unwrap();
-        assert!(resolved.contains("DNS=127.77.0.1:5300\n"), "{resolved}");
+        assert!(
+            resolved.ends_with("DNS=127.77.0.1:5300\nDomains=~van.internal ~18.198.in-addr.arpa\n")
+        );
         assert!(!places.containers.exists(), "containers can't reach a loopback address");
 
-        assert!(Registration::apply(None, &places).unwrap());
+        assert_eq!(apply(None), (true, false));
         assert!(!places.resolved.exists());
-        assert!(!Registration::apply(None, &places).unwrap());
+        assert_eq!(apply(None), (false, false));
+    }
+
+    #[test]
+    fn without_resolved_containers_are_left_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = places(dir.path());
+        fs::create_dir_all(dir.path().join("etc/containers")).unwrap();
+        let applied = |resolved| Registration::apply(Some(&wish()), &places, resolved).unwrap();
+        assert!(applied(true).containers && places.containers.exists());
+        assert!(!applied(false).containers && !places.containers.exists());
+        assert!(places.resolved.exists(), "it may start later");
     }
 
     #[test]
     fn without_podman_nothing_of_it_is_made() {
         let dir = tempfile::tempdir().unwrap();
         let places = places(dir.path());
-        Registration::apply(Some(&wish()), &places).unwrap();
-        assert!(places.resolved.exists() && !dir.path().join("etc").exists());
+        let applied = Registration::apply(Some(&wish()), &places, true).unwrap();
+        assert_eq!(applied, Applied { changed: true, containers: false });
+        assert!(!fs::read_to_string(&places.resolved).unwrap().contains("Stub"));
+        assert!(!dir.path().join("etc").exists());
     }
 
     #[test]
@@ -316,8 +380,11 @@ mod tests {
         assert_eq!(Registration::read(dir.path()).unwrap(), None);
         wish().write(dir.path()).unwrap();
         assert_eq!(Registration::read(dir.path()).unwrap(), Some(wish()));
+        Registration::take_news(dir.path()).unwrap();
+        assert!(!dir.path().join(NEWS).exists());
         Registration::withdraw(dir.path()).unwrap();
         Registration::withdraw(dir.path()).unwrap();
+        assert!(dir.path().join(NEWS).exists(), "also of its end");
         assert_eq!(Registration::read(dir.path()).unwrap(), None);
 
         let refused = |text: &str| {

@@ -91,7 +91,11 @@ impl Subnet {
                 // Before the route: what is remembered too early is looked for in vain, and that is all.
                 mark.set(net).map_err(Problem::Kernel)?;
             }
-            handle.route().add(route(net)).replace().execute().await?;
+            let added = handle.route().add(route(net)).replace().execute().await;
+            if let (Err(_), Some(mark)) = (&added, &mark) {
+                mark.clear().map_err(Problem::Kernel)?;
+            }
+            added?;
             Ok(true)
         };
         let made = asked(net, work).await?;

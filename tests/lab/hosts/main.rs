@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod container;
 mod crash;
 mod disk;
 mod init;
+mod names;
 mod package;
 mod podman;
 mod portal;

@@ -41,7 +41,8 @@ fn naming(state: &NamingState) -> [CheckLine; 2] {
 fn resolver(name: &str, wanted: IpAddr, found: Result<Vec<IpAddr>, String>) -> CheckLine {
     let what = "dns/resolver";
     let hint = "systemd-resolved learns of the names by vand-names.path: systemctl status \
-                vand-names.path systemd-resolved; without them ask the name server above";
+                vand-names.path systemd-resolved; where resolved.conf names servers of its own, they are \
+                asked instead: give them to a link; without resolved ask the name server above";
     match found {
         Ok(found) if found.contains(&wanted) => {
             CheckLine::passed(what, format!("this host resolves {name} to {wanted}"))
