@@ -13,14 +13,15 @@ put() {
 }
 
 put 755 "$programs/vand" "$prefix/bin/vand"
-put 755 "$programs/vanctl" "$prefix/bin/vanctl"
+# One program under two names.
+ln -sf vand "$prefix/bin/vanctl"
 for page in man/*.[1-8]; do
     put 644 "$page" "$prefix/share/man/man${page##*.}/${page##*/}"
 done
 completions=$(mktemp -d)
 trap 'rm -rf "$completions"' EXIT
 for shell in bash zsh fish; do
-    "$programs/vanctl" completion "$shell" >"$completions/$shell"
+    (exec -a vanctl "$programs/vand" completion "$shell") >"$completions/$shell"
 done
 put 644 "$completions/bash" "$prefix/share/bash-completion/completions/vanctl"
 put 644 "$completions/zsh" "$prefix${VAND_ZSH:-/share/zsh/vendor-completions}/_vanctl"

@@ -10,8 +10,8 @@ man: ## Write the manual pages again after a change of a command line
 	cargo run --locked --quiet -p van-manual -- man
 
 .PHONY: programs
-programs: ## Build vand and vanctl as packages carry them
-	scripts/build-release.sh "$(CARGO_TARGET_DIR)/package" vand vanctl
+programs: ## Build vand, which is vanctl too, as packages carry it
+	scripts/build-release.sh "$(CARGO_TARGET_DIR)/package" vand
 
 .PHONY: install
 install: ## Install what was built below DESTDIR and PREFIX (/usr)

@@ -21,7 +21,6 @@ for place in "${places[@]}"; do
     rust+=("--remap-path-prefix=$place")
     c+=("-ffile-prefix-map=$place")
 done
-SOURCE_DATE_EPOCH=$(scripts/source-date.sh)
 
 # Packagers' tools set variables that compilers listen to, and that would change what is built.
 keep=()
@@ -31,6 +30,7 @@ while IFS='=' read -r -d '' name value; do
     HOME | PATH | TMPDIR | CARGO_* | RUSTUP_* | SSL_CERT_* | *_proxy | *_PROXY) keep+=("$name=$value") ;;
     esac
 done < <(env -0)
-exec env -i "${keep[@]}" LC_ALL=C SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
+# No program tells when it was built; one date for all keeps C code from being compiled at each commit.
+exec env -i "${keep[@]}" LC_ALL=C SOURCE_DATE_EPOCH=1 \
     RUSTFLAGS="${rust[*]}" CFLAGS="${c[*]}" CXXFLAGS="${c[*]}" CARGO_TARGET_DIR="$out" CARGO_INCREMENTAL=0 \
     cargo build --release --locked "${packages[@]}" "$@"

@@ -52,6 +52,8 @@ build() {
 }
 # Nobody debugs what the laboratory installs.
 export DEB_BUILD_OPTIONS=noautodbgsym
+# All have one program, which is built once.
+build program make programs
 for kind in deb rpm; do
     build "$kind" "packaging/$kind.sh" "$packages/first"
     # The same version once more: for apt and rpm it is an upgrade.
@@ -60,5 +62,18 @@ done
 
 tests=$(cargo test --locked -p van-lab --test hosts --no-run --message-format=json |
     sed -n 's/.*"executable":"\([^"]*hosts-[^"]*\)".*/\1/p')
+status=0
 VAN_LAB_ROOT=$root VAN_LAB_PACKAGES=$packages \
-    exec tests/lab/capsule.sh "$tests" --test-threads="${VAN_LAB_THREADS:-2}" "$@"
+    tests/lab/capsule.sh "$tests" --test-threads="${VAN_LAB_THREADS:-2}" "$@" || status=$?
+((status == 0)) || exit "$status"
+
+missing=()
+need lintian lintian
+need rpmlint rpmlint
+if ((${#missing[@]} > 0)) &&
+    ! DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; then
+    echo "the packages are not checked by their distributions' tools: ${missing[*]} can't be installed" >&2
+    [[ ${CI-} != true ]] || exit 1
+    exit 0
+fi
+packaging/lint.sh "$packages/first"

@@ -1,7 +1,8 @@
 //! `vand`, the daemon: one site of a virtual application network.
 //!
 //! This crate only wires: configuration files, signals, systemd and the log on one side, a
-//! [`van_site::Site`] and its API on the other.
+//! [`van_site::Site`] and its API on the other. Under the name `vanctl` it is the client: packages have one
+//! program for both, since most of their text is the same.
 
 mod check;
 mod cli;
@@ -18,6 +19,8 @@ mod run;
 mod sockets;
 mod systemd;
 
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -29,6 +32,10 @@ use process::Exit;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if words.first().map(Path::new).and_then(Path::file_name) == Some(OsStr::new("vanctl")) {
+        return vanctl::run(&words);
+    }
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
