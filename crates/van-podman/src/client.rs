@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use crate::snapshot::Engine;
 use crate::wire::{Event, Info, Inspected, Listed};
 
-/// Time for one answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time for one answer: on a busy host podman takes seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The most bytes of one answer.
 const MAX_ANSWER: usize = 8 << 20;

@@ -20,6 +20,9 @@ use crate::wire::{self, Inspected, Listed, MAX_CONTAINERS};
 /// Events that come within this time are one change.
 const TOGETHER: Duration = Duration::from_millis(25);
 
+/// Time after a change until a last look: podman may tell of a thing a moment before it is so.
+const SETTLED: Duration = Duration::from_millis(500);
+
 /// How often a podman without events is asked.
 const WITHOUT_EVENTS: Duration = Duration::from_secs(1);
 
@@ -105,7 +108,11 @@ impl Watcher {
         &self,
         interest: &mut watch::Receiver<Interest>,
     ) -> Result<std::convert::Infallible, PodmanError> {
-        let engine = self.client.engine().await?;
+        // It is the slowest question of all, and the answer stays the same.
+        let engine = match self.snapshot().engine.clone() {
+            Some(engine) => engine,
+            None => self.client.engine().await?,
+        };
         // Listening first: nothing happens between the list and the events.
         let mut events = match self.client.events().await {
             Ok(events) => Some(events),
@@ -115,6 +122,7 @@ impl Watcher {
             }
             Err(error) => return Err(error),
         };
+        let mut settled = true;
         loop {
             let wanted = interest.borrow_and_update().clone();
             let (total, containers) = self.look(&wanted).await?;
@@ -124,7 +132,7 @@ impl Watcher {
                 snapshot.trouble = None;
             });
             tokio::select! {
-                changed = change(events.as_mut()) => changed?,
+                changed = change(events.as_mut(), settled) => settled = !changed?,
                 // Where the sender is gone, this task is about to be, too.
                 _ = interest.changed() => {}
             }
@@ -182,18 +190,27 @@ impl Watcher {
     }
 }
 
-/// Waits for an event that tells of a change, and for those right behind it.
-async fn change(events: Option<&mut Events>) -> Result<(), PodmanError> {
+/// Waits for an event that tells of a change, and for those right behind it; where the last change is
+/// not settled, no longer than until it is. Returns whether there was an event.
+async fn change(events: Option<&mut Events>, settled: bool) -> Result<bool, PodmanError> {
     let Some(events) = events else {
         sleep(WITHOUT_EVENTS).await;
-        return Ok(());
+        return Ok(false);
     };
-    while !events.next().await?.tells() {}
+    let patience = if settled { Duration::MAX } else { SETTLED };
+    let told = async {
+        while !events.next().await?.tells() {}
+        Ok::<_, PodmanError>(())
+    };
+    match timeout(patience, told).await {
+        Ok(told) => told?,
+        Err(_) => return Ok(false),
+    }
     let until = Instant::now() + TOGETHER;
     loop {
         match timeout(until.saturating_duration_since(Instant::now()), events.next()).await {
             Ok(event) => event.map(drop)?,
-            Err(_) => return Ok(()),
+            Err(_) => return Ok(true),
         }
     }
 }
