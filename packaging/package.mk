@@ -29,6 +29,11 @@ rpm: ## Build the RPM packages into target/dist
 tarball: ## Build the static vanctl for any Linux into target/dist
 	packaging/tarball.sh "$(DIST)"
 
+.PHONY: container
+container: ## Build the image localhost/vand for podman, of what is then in target/dist/container
+	packaging/container.sh "$(DIST)"
+	podman build --quiet --tag localhost/vand --timestamp "$$(scripts/source-date.sh)" "$(DIST)/container"
+
 .PHONY: macos
 macos: ## Check that vanctl compiles for macOS
 	packaging/macos.sh

@@ -8,14 +8,8 @@ out=${CARGO_TARGET_DIR:-$PWD/target}/static
 machine=$(uname -m)
 triple=$machine-unknown-linux-musl
 version=$(grep -m 1 '^version' Cargo.toml | cut -d '"' -f 2)
-rustup target list --installed | grep -qx "$triple" || rustup target add "$triple"
-scripts/build-release.sh "$out" vanctl -- --target "$triple" --config 'profile.release.strip="symbols"'
-
+packaging/static.sh "$out" vanctl
 program=$out/$triple/release/vanctl
-if ! file "$program" | grep -qE 'static(ally|-pie) linked'; then
-    echo "$program is not static: $(file "$program")" >&2
-    exit 1
-fi
 name=vanctl-$version-linux-$machine
 stage=$out/$name
 rm -rf "$stage"

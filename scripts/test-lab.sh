@@ -36,6 +36,8 @@ need unshare util-linux
 need dh debhelper
 need dpkg-buildpackage dpkg-dev
 need rpmbuild rpm
+need musl-gcc musl-tools
+need file file
 need busybox busybox-static
 if ((${#missing[@]} > 0)); then
     apt-get update -qq
@@ -52,8 +54,9 @@ build() {
 }
 # Nobody debugs what the laboratory installs.
 export DEB_BUILD_OPTIONS=noautodbgsym
-# All have one program, which is built once.
+# All have one program, which is built once; the container's is static and in no hurry.
 build program make programs
+build container env CARGO_PROFILE_RELEASE_LTO=off packaging/container.sh "$packages"
 for kind in deb rpm; do
     build "$kind" "packaging/$kind.sh" "$packages/first"
     # The same version once more: for apt and rpm it is an upgrade.

@@ -10,6 +10,7 @@ mod names;
 mod package;
 mod podman;
 mod portal;
+mod quadlet;
 mod redis;
 mod reload;
 mod rights;

@@ -113,6 +113,17 @@ impl Host {
         copied.unwrap_or_else(|e| panic!("can't copy {} to {}: {e}", file.display(), self.name));
     }
 
+    /// Copies a folder of the machine onto its disk, below a folder.
+    ///
+    /// # Panics
+    /// When it can't.
+    #[track_caller]
+    pub fn copy_folder(&self, folder: &Path, inside: &str) {
+        let mut copy = program("cp", "coreutils");
+        copy.args(["--recursive", "--no-target-directory"]).arg(folder).arg(self.path(inside));
+        let _done = Ran::of(copy, b"").ok();
+    }
+
     /// Switches it on.
     ///
     /// # Panics

@@ -56,6 +56,11 @@ impl Lab {
         package("vand-0", ".rpm", later)
     }
 
+    /// The folder of which podman builds an image of vand.
+    pub fn container() -> PathBuf {
+        packages().join("container")
+    }
+
     /// Boots a host that can be reached by everybody, at 203.0.113.N.
     ///
     /// # Panics
@@ -91,11 +96,14 @@ impl Lab {
     }
 }
 
+fn packages() -> PathBuf {
+    std::env::var_os("VAN_LAB_PACKAGES").map(PathBuf::from).unwrap_or_default()
+}
+
 /// Finds a package in `VAN_LAB_PACKAGES/first` or `VAN_LAB_PACKAGES/later`.
 #[track_caller]
 fn package(start: &str, end: &str, later: bool) -> PathBuf {
-    let folder = std::env::var_os("VAN_LAB_PACKAGES").map(PathBuf::from).unwrap_or_default();
-    let folder = folder.join(if later { "later" } else { "first" });
+    let folder = packages().join(if later { "later" } else { "first" });
     let names = |name: &str| name.starts_with(start) && name.ends_with(end);
     let mut files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
     let found = files.find(|file| file.file_name().to_str().is_some_and(names));
