@@ -115,6 +115,9 @@ impl From<SocketAddr> for HostPort {
     }
 }
 
+/// What begins the place of a Unix socket.
+const UNIX: &str = "unix:";
+
 /// Room in `sockaddr_un` for a path and its NUL.
 const UNIX_PATH_MAX: usize = 107;
 
@@ -171,14 +174,14 @@ impl FromStr for Target {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return unix_path(path).map(Self::Unix);
-        }
         // No host's name has a slash.
-        if text.contains('/') {
+        if text.contains('/') && !text.starts_with(UNIX) {
             return text.parse().map(Self::Workload);
         }
-        text.parse().map(Self::Tcp)
+        Ok(match text.parse()? {
+            Bind::Tcp(tcp) => Self::Tcp(tcp),
+            Bind::Unix(path) => Self::Unix(path),
+        })
     }
 }
 
@@ -232,7 +235,7 @@ impl FromStr for Bind {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("unix:") {
+        match text.strip_prefix(UNIX) {
             Some(path) => unix_path(path).map(Self::Unix),
             None => text.parse().map(Self::Tcp),
         }

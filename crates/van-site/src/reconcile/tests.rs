@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use van_config::{File, Input};
 use van_model::SiteId;
 use van_net::Workers;
-use van_pki::Secret;
+use van_pki::{Secret, Token};
 use van_store::Store;
 
 use super::*;
