@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use van_testkit::{DEADLINE, Host, Lab, Process, program, wait_until};
+use van_testkit::{DEADLINE, Host, Lab, Process, Ran, program, wait_until};
 
 /// What every container serves, and where.
 pub(crate) const PORT: u16 = 8080;
@@ -50,7 +50,19 @@ impl Engine {
         engine.configure();
         engine.build("served", "");
         engine.build("localhost/pause", "ENTRYPOINT [\"/bin/busybox\", \"sleep\", \"1000000\"]\n");
+        engine.keep_bridge();
         engine
+    }
+
+    /// Gives the bridge one address for as long as the test lasts. By itself it has the least of its
+    /// ports' and changes it as containers come and go, while those that are there send to the one
+    /// before for half a minute.
+    fn keep_bridge(&self) {
+        let keeper = ["run", "--detach", "--name", "keeper", "localhost/pause"];
+        let _id = self.run(&keeper);
+        let mut ip = program("ip", "iproute2");
+        ip.args(["link", "set", "podman0", "address", "02:00:00:00:00:01"]);
+        let _done = self.host.run(ip, b"").ok();
     }
 
     /// The first process in the namespaces.
@@ -112,8 +124,8 @@ impl Engine {
     }
 
     /// The same where podman may refuse.
-    pub(crate) fn try_run(&self, words: &[&str]) {
-        let _refused = self.host.run(self.command(words), b"");
+    pub(crate) fn try_run(&self, words: &[&str]) -> Ran {
+        self.host.run(self.command(words), b"")
     }
 
     /// Starts a web server that answers with its container's name.
@@ -126,11 +138,6 @@ impl Engine {
         let fixed = ["run", "--detach", "--stop-signal", "KILL", "--name", name];
         let command = ["served", "/bin/busybox", "sh", "-c", &script];
         let _id = self.run(&[&fixed, options, &command].concat());
-        // Else the bridge has the least address of its ports', and changes it as containers come and
-        // go, while others still send to the one before.
-        let mut ip = program("ip", "iproute2");
-        ip.args(["link", "set", "podman0", "address", "02:00:00:00:00:01"]);
-        let _done = self.host.run(ip, b"").ok();
     }
 
     /// Where its API is.
@@ -157,7 +164,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.kill_service();
         if !std::thread::panicking() {
-            self.try_run(&["rm", "--all", "--force", "--time", "0"]);
+            let _none_may_be_left = self.try_run(&["rm", "--all", "--force", "--time", "0"]);
         }
     }
 }

@@ -22,7 +22,7 @@ fn podman_comes_late_dies_and_comes_back_while_flows_go_on() {
     site.engine.serve("web", &[]);
     site.engine.start_service();
     wait_until(DEADLINE, "the container answered", || site.ask().is_ok());
-    assert!(site.vand.ctl("check --group podman").ok().contains("root's, has 1 containers"));
+    assert!(site.vand.ctl("check --group podman").ok().contains("root's, has 2 containers"));
 
     site.engine.kill_service();
     wait_until(DEADLINE, "podman's end was told", || {

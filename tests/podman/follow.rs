@@ -136,7 +136,8 @@ fn a_pod_and_a_container_whose_health_check_fails() {
     assert_eq!(site.ask().unwrap(), "sick");
     let remove = ["exec", "sick", "/bin/busybox", "rm", "/www/index.html"];
     let _nothing = site.engine.run(&remove);
-    site.engine.try_run(&["healthcheck", "run", "sick"]);
+    let said = site.engine.try_run(&["healthcheck", "run", "sick"]);
+    assert!(said.status == 1 && said.stdout.contains("unhealthy"), "{said:?}");
     wait_until(DEADLINE, "it was known to be unhealthy", || {
         site.reason("web").contains("container sick is unhealthy")
     });
