@@ -7,6 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use tempfile::NamedTempFile;
+
 use crate::error::{Outcome, Problem, reason};
 
 /// The largest configuration that the daemon reads, and some more.
@@ -51,18 +53,17 @@ impl ConfigFile {
     /// What is wrong with it.
     pub(crate) fn check(&self, text: &str) -> Outcome {
         // Beside the file, so that the drop-ins of the same folder are read with it.
-        let draft = self.beside("check")?;
-        let checked = write(&draft, text, MODE, None).and_then(|()| {
+        let draft = draft(&self.path, text, MODE, None);
+        let draft = draft.map_err(|error| self.problem("write", &error))?;
+        let checked = {
             let mut command = Command::new(daemon());
             // What the caller's environment says is not what the service's will.
             let ours = std::env::vars_os().filter(|(name, _)| is_setting(name));
             for (name, _) in ours {
                 command.env_remove(name);
             }
-            command.arg("check").arg("--config").arg(&draft).stdin(Stdio::null()).output()
-        });
-        // A draft that can't be removed is read by nobody.
-        let _left = fs::remove_file(&draft);
+            command.arg("check").arg("--config").arg(draft.path()).stdin(Stdio::null()).output()
+        };
         let output = checked.map_err(|error| {
             Problem::failed(format!("can't run vand check: {}", reason(&error)))
                 .hint("install vand beside vanctl, or where the PATH finds it")
@@ -70,7 +71,7 @@ impl ConfigFile {
         if output.status.success() {
             return Ok(());
         }
-        let (draft, path) = (draft.display().to_string(), self.path.display().to_string());
+        let (draft, path) = (draft.path().display().to_string(), self.path.display().to_string());
         let said = String::from_utf8_lossy(&output.stderr).replace(&draft, &path);
         Err(Problem::failed(said.trim().replace('\n', "; "))
             .hint("nothing was changed; mend the configuration, then run this again"))
@@ -87,22 +88,10 @@ impl ConfigFile {
             let old = fs::metadata(&real).ok();
             let mode = old.as_ref().map_or(MODE, |old| old.mode() & 0o7777);
             let owner = old.map(|old| (old.uid(), old.gid()));
-            let new = Self::new(real.clone()).beside("new").map_err(|p| io::Error::other(p.why))?;
-            let done = write(&new, text, mode, owner).and_then(|()| fs::rename(&new, &real));
-            if done.is_err() {
-                let _left = fs::remove_file(&new);
-            }
-            done?;
+            draft(&real, text, mode, owner)?.persist(&real)?;
             real.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
         };
         write_it().map_err(|error| self.problem("write", &error))
-    }
-
-    /// A name beside it; the folder is made where it is missing.
-    fn beside(&self, what: &str) -> Outcome<PathBuf> {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(folder).map_err(|error| self.problem("write", &error))?;
-        Ok(folder.join(format!(".vand.toml.{what}-{}", std::process::id())))
     }
 
     fn problem(&self, what: &str, error: &io::Error) -> Problem {
@@ -121,16 +110,24 @@ fn daemon() -> PathBuf {
     beside.filter(|path| path.is_file()).unwrap_or_else(|| "vand".into())
 }
 
-fn write(path: &Path, text: &str, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
-    // What an earlier run left is nobody's; a new file can't be a link to somebody else's.
-    let _absent = fs::remove_file(path);
-    let mut file = File::create_new(path)?;
+/// Writes a text beside a file, whose folder is made where it is missing; gone where it is not kept.
+fn draft(
+    path: &Path,
+    text: &str,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> io::Result<NamedTempFile> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let mut draft = tempfile::Builder::new().prefix(".vand.toml.").tempfile_in(folder)?;
+    let file = draft.as_file_mut();
     if let Some((user, group)) = owner {
-        fchown(&file, Some(user), Some(group))?;
+        fchown(&*file, Some(user), Some(group))?;
     }
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(draft)
 }
 
 #[cfg(test)]
