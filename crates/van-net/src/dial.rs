@@ -80,9 +80,6 @@ const MAX_CONNECTIONS: u16 = 16;
 /// How often a link looks whether it needs one more connection.
 const GROWTH_PERIOD: Duration = Duration::from_millis(250);
 
-/// The same while it carries less than would need one.
-const CALM_PERIOD: Duration = Duration::from_secs(2);
-
 /// A refusal by the issuer is asked about again after this: the operator may have mended it there.
 const REFUSED_WAIT: Duration = Duration::from_secs(30);
 
@@ -330,7 +327,10 @@ impl Dialler {
                 self.clone().add_connection(count, &link, &scope);
                 count += 1;
             }
-            sleep(if link.may_grow() { GROWTH_PERIOD } else { CALM_PERIOD }).await;
+            if !link.may_grow() {
+                link.got_flow().await;
+            }
+            sleep(GROWTH_PERIOD).await;
             congested = if link.is_congested() { congested + 1 } else { 0 };
             if congested >= 2 && count < MAX_CONNECTIONS {
                 self.clone().add_connection(count, &link, &scope);

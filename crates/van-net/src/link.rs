@@ -84,6 +84,8 @@ pub struct Link {
     going_away: AtomicBool,
     /// Rung when `going_away` is set.
     goes_away: Notify,
+    /// Rung with each new flow.
+    gets_flow: Notify,
     /// Rises when a connection begins or ends.
     generation: AtomicU64,
 }
@@ -116,6 +118,7 @@ impl Link {
             leaf_not_after: AtomicU64::new(0),
             going_away: AtomicBool::new(false),
             goes_away: Notify::new(),
+            gets_flow: Notify::new(),
             generation: AtomicU64::new(0),
         }
     }
@@ -193,6 +196,16 @@ impl Link {
     pub(crate) fn mark_going_away(&self) {
         self.going_away.store(true, Ordering::Release);
         self.goes_away.notify_waiters();
+    }
+
+    /// Tells the one who waits for it of a new flow.
+    pub(crate) fn note_flow(&self) {
+        self.gets_flow.notify_one();
+    }
+
+    /// Waits for a flow that is new since the last time.
+    pub(crate) async fn got_flow(&self) {
+        self.gets_flow.notified().await;
     }
 
     /// Waits until it takes no flows any more because either side said so.

@@ -147,6 +147,7 @@ impl Core {
         if let Some(registered) = &self.registered {
             registered.meter().open.add(1);
             registered.meter().total.add(1);
+            registered.note_flow();
         }
         self.flows.insert(stream, flow);
     }

@@ -29,6 +29,11 @@ impl Registered {
         &self.link.meter
     }
 
+    /// Notes that it carries one more flow, whoever opened it.
+    pub(crate) fn note_flow(&self) {
+        self.link.note_flow();
+    }
+
     /// Notes a user's flow that the peer opens.
     pub(crate) fn log(&self, open: &Open) -> Counted {
         match open.kind {
