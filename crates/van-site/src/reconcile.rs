@@ -218,6 +218,11 @@ impl Site {
         running.replaced.drain(Instant::now(), &running.links, &links);
     }
 
+    /// Whether a changed link's old connections are still to drain.
+    pub(crate) fn has_replaced(&self) -> bool {
+        !self.running.lock().replaced.is_empty()
+    }
+
     /// Whether something could not be bound.
     pub(crate) fn has_unbound(&self) -> bool {
         let running = self.running.lock();

@@ -36,6 +36,11 @@ impl Replaced {
         entry.settling = None;
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes what was kept under a name that is not wanted any more.
     pub(crate) fn take(&mut self, name: &str) -> Vec<Arc<Meter>> {
         self.0.remove(name).unwrap_or_default().meters

@@ -132,8 +132,11 @@ pub struct Site {
 /// The document that keeps the epoch.
 const EPOCH: &str = "epoch";
 
-/// How often the site looks at what only time changes.
-pub(crate) const TICK: Duration = Duration::from_secs(1);
+/// How often the site looks at what only time changes, while something is to be tried again or waits.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The same while all is done: an idle daemon is to sleep.
+const CALM_TICK: Duration = Duration::from_secs(5);
 
 /// Time that open flows get when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -246,9 +249,12 @@ impl Site {
 
     /// The site's task: takes notes from the data plane, and does what time asks for.
     async fn run(&self) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut changes = self.changes();
+        self.tick();
+        let mut looked = Instant::now();
         loop {
+            changes.mark_unchanged();
+            let look = looked + if self.has_unfinished() { TICK } else { CALM_TICK };
             let due = self.network.next_timeout();
             let routing = async {
                 match due {
@@ -262,7 +268,12 @@ impl Site {
                     self.refresh_network();
                     self.notify();
                 }
-                _ = tick.tick() => self.tick(),
+                () = tokio::time::sleep_until(look.into()) => {
+                    self.tick();
+                    looked = Instant::now();
+                }
+                // Something may have begun that wants a look sooner.
+                _ = changes.changed() => {}
             }
             let turn = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.turn.store(turn, Ordering::Relaxed);
@@ -293,6 +304,11 @@ impl Site {
         self.notify();
     }
 
+    /// Whether something is to be tried again, or waits for a moment to pass.
+    fn has_unfinished(&self) -> bool {
+        self.is_upkeep_due() || self.has_replaced()
+    }
+
     fn tick(&self) {
         self.own.renew_if_due();
         self.drain_replaced();
@@ -305,7 +321,7 @@ impl Site {
     pub async fn pulse(&self, patience: Duration) -> Result<(), String> {
         let turn = Duration::from_millis(self.turn.load(Ordering::Relaxed));
         let quiet = self.started.elapsed().saturating_sub(turn);
-        if quiet > patience + TICK {
+        if quiet > patience + CALM_TICK {
             return Err(format!("the site's task is stuck for {} s", quiet.as_secs()));
         }
         self.workers.pulse(patience).await

@@ -25,15 +25,19 @@ impl Site {
 
     /// Has the task above do what is due, where anything is: most of the time nothing is.
     pub(crate) fn look_at_upkeep(&self) {
+        if self.is_upkeep_due() {
+            self.upkeep.notify_one();
+        }
+    }
+
+    /// Whether something is over, could not be kept, or could not be bound.
+    pub(crate) fn is_upkeep_due(&self) -> bool {
         let linked = |id: &SiteId| !self.links.to(id).is_empty();
-        let is_due = self.tokens.has_expired()
+        self.tokens.has_expired()
             || self.peers.has_forgotten(linked)
             || self.state_problem.lock().is_some()
             || self.has_unbound()
-            || self.imports.has_unbound();
-        if is_due {
-            self.upkeep.notify_one();
-        }
+            || self.imports.has_unbound()
     }
 
     fn keep_up_once(&self) {
