@@ -63,6 +63,13 @@ for kind in deb rpm; do
     build "$kind" env VAND_REVISION=2 "packaging/$kind.sh" "$packages/later"
 done
 
+# An upgrade starts from what users have. Without history it starts from this commit's own package.
+if git -c safe.directory="$PWD" rev-parse --verify --quiet "HEAD^{commit}^" >/dev/null; then
+    build before tests/lab/before.sh "$packages/before"
+else
+    echo "the clone has no commit before this one: the upgrade starts from this commit's package" >&2
+fi
+
 tests=$(cargo test --locked -p van-lab --test hosts --no-run --message-format=json |
     sed -n 's/.*"executable":"\([^"]*hosts-[^"]*\)".*/\1/p')
 status=0

@@ -85,7 +85,7 @@ fn an_upgrade_restarts_once_and_keeps_links() {
     let here = lab.public("here", 10);
     let (there, _router) = lab.private("there", 1);
     here.install_accepting();
-    let _said = there.install();
+    there.install_before();
     there.link_to(&here);
     let (id, process) = (there.site_id(), there.unit("vand", "MainPID"));
     there.write("/etc/vand/conf.d/mine.toml", "[site]\nlabels = { mine = \"yes\" }\n");

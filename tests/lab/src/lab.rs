@@ -47,6 +47,19 @@ impl Lab {
         package("vand_", ".deb", later)
     }
 
+    /// The Debian package of the commit before, of which no version is higher than that of
+    /// [`Lab::deb`]. Where the clone has no such commit: the package just built.
+    ///
+    /// # Panics
+    /// When neither was built.
+    #[track_caller]
+    pub fn deb_before() -> PathBuf {
+        match packages().join("before").is_dir() {
+            true => find("before", "vand_", ".deb"),
+            false => Self::deb(false),
+        }
+    }
+
     /// The RPM package just built: the first, or the later one of the same version.
     ///
     /// # Panics
@@ -100,10 +113,15 @@ fn packages() -> PathBuf {
     std::env::var_os("VAN_LAB_PACKAGES").map(PathBuf::from).unwrap_or_default()
 }
 
-/// Finds a package in `VAN_LAB_PACKAGES/first` or `VAN_LAB_PACKAGES/later`.
 #[track_caller]
 fn package(start: &str, end: &str, later: bool) -> PathBuf {
-    let folder = packages().join(if later { "later" } else { "first" });
+    find(if later { "later" } else { "first" }, start, end)
+}
+
+/// Finds a package in a folder of `VAN_LAB_PACKAGES`.
+#[track_caller]
+fn find(folder: &str, start: &str, end: &str) -> PathBuf {
+    let folder = packages().join(folder);
     let names = |name: &str| name.starts_with(start) && name.ends_with(end);
     let mut files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
     let found = files.find(|file| file.file_name().to_str().is_some_and(names));

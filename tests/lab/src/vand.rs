@@ -17,6 +17,16 @@ impl Host {
         self.sh("apt-get install --yes /srv/vand.deb 2>&1").ok()
     }
 
+    /// Installs the package of the commit before, which users may have.
+    ///
+    /// # Panics
+    /// When apt fails.
+    #[track_caller]
+    pub fn install_before(&self) {
+        self.copy_in(&Lab::deb_before(), "/srv/vand.deb");
+        let _said = self.sh("apt-get install --yes /srv/vand.deb 2>&1").ok();
+    }
+
     /// Installs it, and lets it accept links at the host's address.
     ///
     /// # Panics
