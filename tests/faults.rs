@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -110,6 +110,29 @@ fn clients_that_vanish_leave_nothing_behind() {
     for vand in [&sites.public, &laptop] {
         wait_until_idle(vand);
     }
+}
+
+#[test]
+fn a_client_that_vanishes_after_its_own_end_is_seen() {
+    let workload = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sites = Sites::start("");
+    let (laptop, port) = sites.service(workload.local_addr().unwrap().port());
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(b"that is all").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    // Checks of the target come and say nothing.
+    let held = workload.incoming().map(Result::unwrap).find_map(|mut flow| {
+        let mut said = String::new();
+        flow.read_to_string(&mut said).unwrap();
+        (said == "that is all").then_some(flow)
+    });
+    vanish(vec![client]);
+    for vand in [&sites.public, &laptop] {
+        wait_until_idle(vand);
+    }
+    let mut held = held.unwrap();
+    held.set_read_timeout(Some(DEADLINE)).unwrap();
+    wait_until(DEADLINE, "the workload was told", || held.write_all(b"x").is_err());
 }
 
 #[test]

@@ -325,6 +325,11 @@ impl Flow {
         self.deaf && self.is_client
     }
 
+    /// Whether the socket has said all that it will.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.ended
+    }
+
     /// Whether bytes wait for the socket.
     pub(crate) fn has_waiting(&self) -> bool {
         !self.inward.waiting.is_empty()

@@ -54,13 +54,16 @@ pub enum Unlocated {
 /// The fewest digits of an id that stand for a container.
 const ID_DIGITS: usize = 12;
 
+/// Whether a name is the beginning of this id, long enough to mean it.
+pub(crate) fn is_id_of(name: &str, id: &str) -> bool {
+    name.len() >= ID_DIGITS && id.starts_with(name)
+}
+
 fn is_meant(container: &Container, workload: &Workload) -> bool {
     match workload.kind {
         WorkloadKind::Pod => container.pod.as_deref() == Some(&*workload.name),
         WorkloadKind::Container => {
-            let by_id =
-                workload.name.len() >= ID_DIGITS && container.id.starts_with(&*workload.name);
-            container.name == *workload.name || by_id
+            container.name == *workload.name || is_id_of(&workload.name, &container.id)
         }
     }
 }

@@ -14,6 +14,7 @@ use van_model::{Workload, WorkloadKind};
 use crate::client::{Client, Events, PodmanError};
 use crate::container::Container;
 use crate::labels::has_labels;
+use crate::locate::is_id_of;
 use crate::snapshot::Snapshot;
 use crate::wire::{self, Inspected, Listed, MAX_CONTAINERS};
 
@@ -53,7 +54,7 @@ impl Interest {
         let named = self.workloads.iter().any(|(kind, name)| match kind {
             WorkloadKind::Pod => *listed.pod_name == **name,
             WorkloadKind::Container => {
-                listed.names.iter().any(|own| **own == **name) || listed.id.starts_with(&**name)
+                listed.names.iter().any(|own| **own == **name) || is_id_of(name, &listed.id)
             }
         });
         named || self.labels && has_labels(&listed.labels)

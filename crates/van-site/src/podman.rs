@@ -135,7 +135,8 @@ impl Podman {
 
 impl Workloads for Podman {
     fn locate(&self, workload: &Workload) -> Result<Vec<SocketAddr>, String> {
-        let snapshots = self.state().snapshots;
+        let snapshots: Vec<_> =
+            self.inner.lock().watched.iter().map(|watched| watched.watcher.snapshot()).collect();
         van_podman::locate(workload, snapshots.iter().map(|snapshot| &**snapshot))
             .map_err(|why| why.to_string())
     }

@@ -137,6 +137,9 @@ impl Core {
                 batch.push_fin(wire, stream)?;
                 if self.session.took_turn(now, stream, 0, Taken::Finished) {
                     self.done(stream);
+                } else {
+                    // Nothing is read from it any more, and only a write would find that it failed.
+                    self.parked.insert(stream);
                 }
             }
             Err(error) => {
@@ -160,17 +163,18 @@ impl Core {
         }
     }
 
-    /// Looks at flows that are not read for want of credit: one whose socket has failed is over.
+    /// Looks at flows that are not read, for want of credit or since their sockets are at their end:
+    /// one whose socket has failed is over.
     pub(super) fn look_at_parked(&mut self) {
         let parked = std::mem::take(&mut self.parked);
         for stream in parked {
             let Some(flow) = self.flows.get_mut(stream) else { continue };
-            if !self.session.waits_for_credit(stream) {
+            if !flow.is_at_end() && !self.session.waits_for_credit(stream) {
                 continue;
             }
             match flow.failure() {
                 Some(error) => {
-                    debug!(%error, "flow's socket failed while it waited for credit");
+                    debug!(%error, "flow's socket failed while it was not read");
                     self.reset(stream, ResetCode::Gone);
                 }
                 None => {
