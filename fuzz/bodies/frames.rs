@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use van_model::SiteId;
 use van_mux::{
-    Accept, Budget, Config, Deframer, Event, FrameType, HEADER, Header, Hello, MAX_PAYLOAD,
-    ProtocolError, ResetCode, Session, Side, StreamId, VERSION,
+    Accept, Budget, Config, DATAGRAMS, Deframer, Event, FrameType, HEADER, Header, Hello,
+    MAX_DATAGRAM, MAX_PAYLOAD, ProtocolError, ResetCode, Session, Side, StreamId, VERSION,
 };
 
 /// The first byte chooses: bit 0 who dialled, bit 1 whether a good HELLO goes before the rest, the
@@ -48,6 +48,10 @@ fn feed(
                 if fin {
                     session.finish_delivered(stream);
                 }
+            }
+            Some(Event::Datagram { stream, bytes }) => {
+                assert!(bytes.len() <= MAX_DATAGRAM);
+                seen.push((stream, bytes.len()));
             }
             _ => {}
         }
@@ -92,7 +96,7 @@ fn hello() -> Hello {
         connection: 0,
         initial_credit: 4096,
         max_streams: 50,
-        capabilities: vec![],
+        capabilities: vec![DATAGRAMS.into()],
         link_name: None,
     }
 }

@@ -17,8 +17,11 @@ pub const MAX_PAYLOAD: usize = 16_368;
 /// DATA: the last bytes of this direction.
 pub const FLAG_FIN: u8 = 1;
 
-/// ROUTE: the message goes on in the next ROUTE frame.
+/// ROUTE, DATAGRAM: the message goes on in the next frame of this type.
 pub const FLAG_MORE: u8 = 1;
+
+/// The most bytes of a datagram: what IPv4 leaves to UDP.
+pub const MAX_DATAGRAM: usize = 65_507;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

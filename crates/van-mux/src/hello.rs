@@ -9,6 +9,10 @@ use crate::frame::{FrameType, MAX_PAYLOAD};
 /// The protocol version that this code speaks.
 pub const VERSION: u16 = 1;
 
+/// The capability of taking streams of datagrams ([`crate::Kind::Datagrams`]). To a peer that does not
+/// name it none is opened: it would close the connection over a kind that it does not know.
+pub const DATAGRAMS: &str = "datagrams";
+
 /// The most bytes of a HELLO's text fields.
 const MAX_TEXT: usize = 253;
 
@@ -70,6 +74,11 @@ impl Hello {
     /// The site's mode.
     pub fn mode(&self) -> Mode {
         if self.edge { Mode::Edge } else { Mode::Interior }
+    }
+
+    /// Whether the site takes streams of datagrams.
+    pub fn takes_datagrams(&self) -> bool {
+        self.capabilities.iter().any(|capability| capability == DATAGRAMS)
     }
 
     /// The payload of the frame; at most [`MAX_PAYLOAD`] bytes for a valid HELLO.

@@ -22,9 +22,10 @@ mod window;
 
 pub use error::{GoAwayReason, ProtocolError, ResetCode};
 pub use frame::{
-    Deframer, FLAG_FIN, FLAG_MORE, Frame, FrameType, HEADER, Header, MAX_PAYLOAD, StreamId,
+    Deframer, FLAG_FIN, FLAG_MORE, Frame, FrameType, HEADER, Header, MAX_DATAGRAM, MAX_PAYLOAD,
+    StreamId,
 };
-pub use hello::{Hello, VERSION};
+pub use hello::{DATAGRAMS, Hello, VERSION};
 pub use open::{Accept, Class, HOP_LIMIT, Kind, MAX_OPEN, Open};
 pub use schedule::Turn;
 pub use session::{Config, Event, OpenError, Session, Side, Taken};

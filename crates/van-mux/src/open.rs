@@ -18,6 +18,9 @@ pub enum Kind {
     Flow = 1,
     /// A session with a site that is not a neighbour.
     Circuit = 2,
+    /// The datagrams of one source of a UDP listener, and what comes back; only to peers with the
+    /// capability [`crate::DATAGRAMS`].
+    Datagrams = 3,
 }
 
 /// How a stream is scheduled from its start.
@@ -69,6 +72,11 @@ impl Open {
         }
     }
 
+    /// Datagrams to `address` from `client`.
+    pub fn datagrams(address: Address, client: SocketAddr) -> Self {
+        Self { kind: Kind::Datagrams, ..Self::flow(address, Some(client)) }
+    }
+
     /// A circuit to one of a site's routers.
     pub fn circuit(site: SiteId, replica: u16, class: Class) -> Self {
         let address = site.to_string().parse().expect("an id is a DNS label");
@@ -76,7 +84,7 @@ impl Open {
         Self { kind: Kind::Circuit, class, hint, ..Self::flow(address, None) }
     }
 
-    /// Where a circuit goes: the site and its replica. `None` for a flow.
+    /// Where a circuit goes: the site and its replica. `None` for all others.
     pub fn destination(&self) -> Option<(SiteId, u16)> {
         let site = self.address.as_str().parse().ok().filter(|_| self.kind == Kind::Circuit)?;
         Some((site, self.hint.parse().ok()?))
@@ -122,6 +130,7 @@ impl Open {
         let kind = match kind {
             1 => Kind::Flow,
             2 => Kind::Circuit,
+            3 => Kind::Datagrams,
             _ => return Err(bad("unknown kind")),
         };
         let class = match class {

@@ -1,9 +1,11 @@
 //! One end of a connection: streams, control frames and life.
 
+mod datagram;
 mod life;
 mod receive;
 mod transmit;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,11 +14,12 @@ use crate::bucket::Bucket;
 use crate::error::{GoAwayReason, ResetCode};
 use crate::frame::{FrameType, Header, StreamId};
 use crate::hello::Hello;
-use crate::open::{Accept, Open};
+use crate::open::{Accept, Kind, Open};
 use crate::schedule::Scheduler;
 use crate::stream::{Phase, Stream, StreamMap};
 use crate::window::{Budget, ReceiveWindow, WindowLimits};
 
+use datagram::Assembly;
 use life::Life;
 
 /// Who dialled the connection; decides the parity of stream ids.
@@ -87,6 +90,13 @@ pub enum Event<'a> {
         /// The peer sends no more.
         fin: bool,
     },
+    /// A whole datagram.
+    Datagram {
+        /// Which stream.
+        stream: StreamId,
+        /// At most [`crate::MAX_DATAGRAM`] bytes; may be empty.
+        bytes: Cow<'a, [u8]>,
+    },
     /// The peer ended the stream, which no longer exists.
     Reset {
         /// Which stream.
@@ -125,6 +135,9 @@ pub enum OpenError {
     /// The peer's limit of streams is reached.
     #[error("the peer takes no more than {0} streams at once")]
     TooMany(u32),
+    /// The peer's version knows no datagrams.
+    #[error("the peer's version carries no datagrams")]
+    NoDatagrams,
 }
 
 /// One end of a connection.
@@ -149,6 +162,8 @@ pub struct Session {
     routes: VecDeque<Vec<u8>>,
     /// The parts of a ROUTE message that came so far.
     route_parts: Vec<u8>,
+    /// The datagram whose last fragment has not come.
+    assembly: Option<Assembly>,
     opens: Bucket,
     route_messages: Bucket,
     life: Life,
@@ -185,6 +200,7 @@ impl Session {
             control_opens: 0,
             routes: VecDeque::new(),
             route_parts: Vec::new(),
+            assembly: None,
             opens: Bucket::new(now, config.opens_per_second, config.opens_burst),
             route_messages: Bucket::new(now, ROUTES_PER_SECOND, ROUTES_BURST),
             life: Life::new(now),
@@ -201,6 +217,9 @@ impl Session {
         if self.life.is_going_away() || self.next_local >= LAST_ID {
             return Err(OpenError::GoingAway);
         }
+        if open.kind == Kind::Datagrams && !peer.takes_datagrams() {
+            return Err(OpenError::NoDatagrams);
+        }
         if self.local_open >= peer.max_streams {
             return Err(OpenError::TooMany(peer.max_streams));
         }
@@ -209,7 +228,7 @@ impl Session {
         self.next_local += 2;
         self.local_open += 1;
         let window = ReceiveWindow::new(now, &self.limits);
-        self.streams.insert(id, Stream::new(now, Phase::Opening, open.class, window, credit));
+        self.streams.insert(id, Stream::new(now, Phase::Opening, open, window, credit));
         let mut payload = Vec::with_capacity(64);
         open.encode(&mut payload);
         let before = self.control.len();

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use crate::frame::StreamId;
-use crate::open::Class;
+use crate::open::{Class, Kind, Open};
 use crate::window::ReceiveWindow;
 
 /// How far a stream has come.
@@ -34,6 +34,8 @@ pub(crate) struct Stream {
     pub(crate) fin_received: bool,
     /// All that came, FIN included, has left.
     pub(crate) fin_delivered: bool,
+    /// It carries datagrams, which need no credit.
+    pub(crate) datagrams: bool,
     /// As OPEN asked for.
     bulk: bool,
     /// Bytes sent since the last rest.
@@ -53,10 +55,11 @@ impl Stream {
     pub(crate) fn new(
         now: Instant,
         phase: Phase,
-        class: Class,
+        open: &Open,
         window: ReceiveWindow,
         credit: u32,
     ) -> Self {
+        let datagrams = open.kind == Kind::Datagrams;
         Self {
             phase,
             window,
@@ -66,7 +69,8 @@ impl Stream {
             fin_sent: false,
             fin_received: false,
             fin_delivered: false,
-            bulk: class == Class::Bulk,
+            datagrams,
+            bulk: open.class == Class::Bulk && !datagrams,
             burst: 0,
             blocked_at: now,
         }
@@ -93,13 +97,18 @@ impl Stream {
 
     /// Counts bytes that were sent.
     pub(crate) fn sent(&mut self, bytes: u32) {
+        if self.datagrams {
+            // Neither under credit nor ever bulk: its queue is short and drops.
+            return;
+        }
         self.credit -= u64::from(bytes);
         self.burst = self.burst.saturating_add(bytes);
     }
 
     /// Whether it can take its turn.
     pub(crate) fn can_send(&self) -> bool {
-        self.wants && self.credit > 0 && !self.fin_sent && self.phase != Phase::Offered
+        let may = self.credit > 0 || self.datagrams;
+        self.wants && may && !self.fin_sent && self.phase != Phase::Offered
     }
 
     /// Whether both directions are over and all has left.
@@ -144,8 +153,8 @@ mod tests {
         let process: Arc<Budget> = Budget::new(0);
         let limits = WindowLimits::new(1, 1, 0, process);
         let window = ReceiveWindow::new(start, &limits);
-        let mut stream =
-            Stream::new(start, Phase::Open, Class::Interactive, window, 4 * INTERACTIVE_BYTES);
+        let open = Open::flow("db".parse().unwrap(), None);
+        let mut stream = Stream::new(start, Phase::Open, &open, window, 4 * INTERACTIVE_BYTES);
         stream.wake(start);
         assert_eq!(stream.class(), Class::Interactive);
         stream.sent(INTERACTIVE_BYTES);

@@ -1,18 +1,22 @@
 //! One user connection at one end of a link: its socket and the few bytes that wait.
 
+mod exchange;
+
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::DropGuard;
 use van_model::api::FlowEnd;
-use van_mux::{Open, ResetCode, StreamId};
+use van_mux::{Kind, Open, ResetCode, StreamId};
 
 use crate::flow_log::Logged;
 use crate::meter::{Counted, Meter};
 use crate::signal::{ReadyList, Signal};
 use crate::socket::{FlowSocket, Read, Socket};
+
+use exchange::Exchange;
 
 /// A client's connection on its way to a target.
 #[derive(Debug)]
@@ -99,6 +103,8 @@ pub(crate) struct Flow {
     deaf: bool,
     /// This end is the ingress's.
     is_client: bool,
+    /// What a flow of datagrams has in the place of bytes; `None`: a flow of bytes.
+    exchange: Option<Box<Exchange>>,
     /// Ends the connecting of the workload when the flow ends first.
     connecting: Option<DropGuard>,
     pub(crate) meter: Option<Arc<Meter>>,
@@ -122,8 +128,13 @@ impl Flow {
         list: &Arc<ReadyList>,
     ) -> io::Result<Self> {
         let NewFlow { socket, open, read, ended, retry, meter, counted, tried } = flow;
+        let is_datagrams = open.kind == Kind::Datagrams;
+        if let Socket::Datagrams(datagrams) = &socket {
+            datagrams.opened(Instant::now());
+        }
         Ok(Self {
             socket: Some(FlowSocket::register(socket)?),
+            exchange: is_datagrams.then(Box::default),
             signal: Signal::new(stream, list),
             replay: (!read.is_empty()).then(|| Box::new((read, 0))),
             ended,
@@ -142,11 +153,13 @@ impl Flow {
     pub(crate) fn egress(
         stream: StreamId,
         list: &Arc<ReadyList>,
+        kind: Kind,
         connecting: DropGuard,
         counted: Counted,
     ) -> Self {
         Self {
             socket: None,
+            exchange: (kind == Kind::Datagrams).then(Box::default),
             signal: Signal::new(stream, list),
             replay: None,
             ended: false,
@@ -175,12 +188,15 @@ impl Flow {
         self.connecting.take().map(DropGuard::disarm);
         self.socket = Some(socket);
         self.meter = Some(connected.meter);
-        Ok(())
+        self.send_early()
     }
 
-    /// The egress accepted: nothing needs to be kept any longer.
+    /// The egress accepted: nothing needs to be kept any longer, but that datagrams may go elsewhere
+    /// at any time.
     pub(crate) fn accepted(&mut self) {
-        self.unaccepted = None;
+        if self.exchange.is_none() {
+            self.unaccepted = None;
+        }
     }
 
     /// Whether ACCEPT is still due at this ingress.
@@ -344,6 +360,8 @@ impl Flow {
         {
             inward.ended = true;
             socket.end_write();
+            // Of datagrams neither direction goes on alone.
+            self.ended |= self.exchange.is_some();
         }
         inward.ended
     }
@@ -413,7 +431,7 @@ impl Flow {
 
     /// The flow as it was before it was sent.
     fn take_back(&mut self, asserted: bool) -> Option<NewFlow> {
-        if self.sent && !asserted {
+        if self.sent && !asserted && self.exchange.is_none() {
             return None;
         }
         let unaccepted = self.unaccepted.take()?;

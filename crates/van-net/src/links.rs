@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tracing::{debug, info};
 use van_model::status::Direction;
 use van_model::{Mode, SiteId};
-use van_mux::{Budget, Config, GoAwayReason, Hello, Session, Side, VERSION};
+use van_mux::{Budget, Config, DATAGRAMS, GoAwayReason, Hello, Session, Side, VERSION};
 use van_pki::{Identity, PeerIdentity, Peers, TimeProvider};
 
 use crate::connection::{Connection, EndReason, Handle};
@@ -261,7 +261,7 @@ impl Links {
             connection: dialled.map_or(0, |d| d.index),
             initial_credit: INITIAL_CREDIT,
             max_streams: local.max_streams,
-            capabilities: Vec::new(),
+            capabilities: vec![DATAGRAMS.into()],
             link_name: dialled.map(|d| d.name.clone()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use van_model::api::FlowEnd;
 use van_model::status::Quantiles;
@@ -50,6 +50,73 @@ pub struct Meter {
     pub errors: Count,
     /// Times to reach a target.
     pub connect: Histogram,
+    /// Datagrams, of services that carry these.
+    pub datagrams: DatagramCounts,
+}
+
+/// Counts of datagrams; their bytes are counted with those of other flows.
+#[derive(Debug, Default)]
+pub struct DatagramCounts {
+    /// Sent into the network.
+    pub sent: Count,
+    /// Received from the network.
+    pub received: Count,
+    lost: [Count; Lost::ALL.len()],
+    refused: parking_lot::Mutex<Option<Instant>>,
+}
+
+/// Why a datagram was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Too much waited already.
+    Queue,
+    /// It had waited too long.
+    Late,
+    /// The table of sessions is full, or too many new ones came at once.
+    Sessions,
+    /// No target could be reached.
+    NoTarget,
+    /// The kernel did not take it.
+    Socket,
+}
+
+impl Lost {
+    /// All reasons.
+    pub const ALL: [Self; 5] =
+        [Self::Queue, Self::Late, Self::Sessions, Self::NoTarget, Self::Socket];
+
+    /// The word that users see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Late => "late",
+            Self::Sessions => "sessions",
+            Self::NoTarget => "no_target",
+            Self::Socket => "socket",
+        }
+    }
+}
+
+impl DatagramCounts {
+    /// Counts datagrams that were dropped.
+    pub fn lost(&self, why: Lost, count: u64) {
+        self.lost[why as usize].add(count);
+    }
+
+    /// How many were dropped for a reason.
+    pub fn of(&self, why: Lost) -> u64 {
+        self.lost[why as usize].get()
+    }
+
+    /// Notes that the workload's host said that nobody listens there.
+    pub fn refused(&self) {
+        *self.refused.lock() = Some(Instant::now());
+    }
+
+    /// Whether that was said within this time.
+    pub fn was_refused_within(&self, time: Duration) -> bool {
+        self.refused.lock().is_some_and(|at| at.elapsed() < time)
+    }
 }
 
 /// Keeps a flow counted as open, and in the log, until it is dropped.

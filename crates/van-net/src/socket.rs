@@ -1,19 +1,21 @@
-//! A flow's own end: a client's or a workload's socket, or the end of a circuit within the process.
+//! A flow's own end: a client's or a workload's socket, a client of a UDP listener, or the end of a
+//! circuit within the process.
 
 use std::io::{self, IoSliceMut, Write as _};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::uio::readv;
 use socket2::SockRef;
 use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UdpSocket, UnixStream};
 
+use crate::datagrams::Datagrams;
 use crate::pipe::Pipe;
 
-/// A connected, non-blocking stream that belongs to no runtime yet.
+/// A connected, non-blocking socket that belongs to no runtime yet.
 #[derive(Debug)]
 pub enum Socket {
     /// TCP.
@@ -22,6 +24,10 @@ pub enum Socket {
     Unix(std::os::unix::net::UnixStream),
     /// A circuit's end within this process.
     Pipe(Pipe),
+    /// A client of a UDP listener.
+    Datagrams(Datagrams),
+    /// A workload's, connected.
+    Udp(std::net::UdpSocket),
 }
 
 impl Socket {
@@ -31,6 +37,7 @@ impl Socket {
             Self::Tcp(tcp) => (&*tcp).write(bytes),
             Self::Unix(unix) => (&*unix).write(bytes),
             Self::Pipe(pipe) => pipe.write(bytes),
+            Self::Datagrams(_) | Self::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -40,6 +47,8 @@ impl Socket {
             Self::Tcp(tcp) => reset_on_close(&tcp),
             Self::Unix(unix) => drop(unix),
             Self::Pipe(pipe) => pipe.abort(),
+            Self::Datagrams(datagrams) => drop(datagrams),
+            Self::Udp(udp) => drop(udp),
         }
     }
 }
@@ -51,9 +60,14 @@ fn reset_on_close(tcp: &impl AsFd) {
 
 /// What one read gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Read {
-    /// So many bytes; `drained`: there is nothing more now, and readiness was given up.
-    Bytes { count: usize, drained: bool },
+pub enum Read {
+    /// Bytes, or a datagram, which may have none.
+    Bytes {
+        /// How many.
+        count: usize,
+        /// There is nothing more now, and readiness was given up.
+        drained: bool,
+    },
     /// Nothing now.
     Blocked,
     /// The other end sends no more.
@@ -84,6 +98,8 @@ pub(crate) enum FlowSocket {
     Tcp(TcpStream),
     Unix(UnixStream),
     Pipe(Pipe),
+    Datagrams(Datagrams),
+    Udp(UdpSocket),
 }
 
 impl FlowSocket {
@@ -93,6 +109,8 @@ impl FlowSocket {
             Socket::Tcp(tcp) => TcpStream::from_std(tcp).map(Self::Tcp),
             Socket::Unix(unix) => UnixStream::from_std(unix).map(Self::Unix),
             Socket::Pipe(pipe) => Ok(Self::Pipe(pipe)),
+            Socket::Datagrams(datagrams) => Ok(Self::Datagrams(datagrams)),
+            Socket::Udp(udp) => UdpSocket::from_std(udp).map(Self::Udp),
         }
     }
 
@@ -102,6 +120,8 @@ impl FlowSocket {
             Self::Tcp(tcp) => tcp.into_std().map(Socket::Tcp),
             Self::Unix(unix) => unix.into_std().map(Socket::Unix),
             Self::Pipe(pipe) => Ok(Socket::Pipe(pipe)),
+            Self::Datagrams(datagrams) => Ok(Socket::Datagrams(datagrams)),
+            Self::Udp(udp) => udp.into_std().map(Socket::Udp),
         }
     }
 
@@ -122,6 +142,43 @@ impl FlowSocket {
                 })
             }),
             Self::Pipe(pipe) => pipe.read(buffers),
+            Self::Datagrams(_) | Self::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Takes one datagram; the room is for the largest.
+    pub(crate) fn receive(&self, now: Instant, room: &mut [u8]) -> io::Result<Read> {
+        match self {
+            Self::Datagrams(datagrams) => Ok(datagrams.take(now, room)),
+            Self::Udp(udp) => match udp.try_recv(room) {
+                Ok(count) => Ok(Read::Bytes { count, drained: false }),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Read::Blocked),
+                Err(e) => Err(e),
+            },
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Takes one datagram that is to be dropped; those of a listener's clients tell their own age.
+    pub(crate) fn receive_late(&self, room: &mut [u8]) -> io::Result<Read> {
+        match self {
+            Self::Udp(_) => self.receive(Instant::now(), room),
+            _ => Ok(Read::Blocked),
+        }
+    }
+
+    /// Sends one datagram. Returns whether the kernel took it; an error means that nobody listens at
+    /// the other end.
+    pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<bool> {
+        match self {
+            Self::Datagrams(datagrams) => Ok(datagrams.answer(datagram)),
+            // By the descriptor: the runtime may not have heard yet that a new socket can be written.
+            Self::Udp(udp) => match SockRef::from(udp).send(datagram) {
+                Ok(_) => Ok(true),
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => Err(e),
+                Err(_) => Ok(false),
+            },
+            _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -131,6 +188,7 @@ impl FlowSocket {
             Self::Tcp(tcp) => tcp.try_write(bytes),
             Self::Unix(unix) => unix.try_write(bytes),
             Self::Pipe(pipe) => return pipe.write(bytes),
+            Self::Datagrams(_) | Self::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
         };
         match written {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
@@ -152,6 +210,8 @@ impl FlowSocket {
             Self::Tcp(tcp) => tcp.poll_read_ready(cx),
             Self::Unix(unix) => unix.poll_read_ready(cx),
             Self::Pipe(pipe) => pipe.poll_read_ready(cx),
+            Self::Datagrams(datagrams) => datagrams.poll_ready(cx),
+            Self::Udp(udp) => udp.poll_recv_ready(cx),
         }
     }
 
@@ -160,6 +220,8 @@ impl FlowSocket {
             Self::Tcp(tcp) => tcp.poll_write_ready(cx),
             Self::Unix(unix) => unix.poll_write_ready(cx),
             Self::Pipe(pipe) => pipe.poll_write_ready(cx),
+            Self::Datagrams(_) => Poll::Ready(Ok(())),
+            Self::Udp(udp) => udp.poll_send_ready(cx),
         }
     }
 
@@ -169,6 +231,8 @@ impl FlowSocket {
             Self::Tcp(tcp) => tcp.take_error().unwrap_or_else(Some),
             Self::Unix(unix) => unix.take_error().unwrap_or_else(Some),
             Self::Pipe(pipe) => pipe.failure(),
+            Self::Datagrams(_) => None,
+            Self::Udp(udp) => udp.take_error().unwrap_or_else(Some),
         }
     }
 
@@ -181,6 +245,7 @@ impl FlowSocket {
                 pipe.end_write();
                 Ok(())
             }
+            Self::Datagrams(_) | Self::Udp(_) => Ok(()),
         };
     }
 
@@ -188,7 +253,7 @@ impl FlowSocket {
     pub(crate) fn abort(self) {
         match &self {
             Self::Tcp(tcp) => reset_on_close(tcp),
-            Self::Unix(_) => {}
+            Self::Unix(_) | Self::Datagrams(_) | Self::Udp(_) => {}
             Self::Pipe(pipe) => pipe.abort(),
         }
     }

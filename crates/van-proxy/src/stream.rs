@@ -41,8 +41,10 @@ impl Stream {
         match socket {
             Socket::Tcp(tcp) => TcpStream::from_std(tcp).map(Self::Tcp),
             Socket::Unix(unix) => UnixStream::from_std(unix).map(Self::Unix),
-            // Circuits end in sessions, never in workloads or clients.
-            Socket::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
+            // Circuits end in sessions, never in workloads or clients; datagrams are no stream.
+            Socket::Pipe(_) | Socket::Datagrams(_) | Socket::Udp(_) => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
         }
     }
 

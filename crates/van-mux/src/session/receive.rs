@@ -6,7 +6,7 @@ use super::{Event, Session};
 use crate::error::{GoAwayReason, ProtocolError, ResetCode};
 use crate::frame::{FLAG_FIN, FLAG_MORE, Frame, FrameType, StreamId};
 use crate::hello::Hello;
-use crate::open::{Accept, Open};
+use crate::open::{Accept, Kind, Open};
 use crate::stream::{Phase, Stream};
 use crate::window::ReceiveWindow;
 
@@ -27,6 +27,7 @@ impl Session {
         frame: Frame<'a>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         self.life.heard(now);
+        self.expect_fragment(frame.header)?;
         let Some(kind) = frame.header.kind else {
             return self.expect_hello_done(None).map(|()| None);
         };
@@ -52,6 +53,7 @@ impl Session {
             | FrameType::Data
             | FrameType::Credit
             | FrameType::Reset
+            | FrameType::Datagram
                 if on_session =>
             {
                 Err(ProtocolError::Unexpected(kind, 0))
@@ -66,9 +68,8 @@ impl Session {
             FrameType::Data => self.receive_data(frame),
             FrameType::Credit => self.receive_credit(frame).map(|()| None),
             FrameType::Reset => self.receive_reset(frame),
-            FrameType::Datagram | FrameType::Ack => {
-                Err(ProtocolError::Unexpected(kind, frame.header.stream))
-            }
+            FrameType::Datagram => self.receive_datagram(frame),
+            FrameType::Ack => Err(ProtocolError::Unexpected(kind, frame.header.stream)),
         }
     }
 
@@ -146,7 +147,8 @@ impl Session {
             .next_remote
             .checked_add(2)
             .ok_or(ProtocolError::Unexpected(FrameType::Open, stream))?;
-        let refusal = if self.life.goes_away() {
+        let unknown = open.kind == Kind::Datagrams && !self.local.takes_datagrams();
+        let refusal = if self.life.goes_away() || unknown {
             Some(ResetCode::Unreachable)
         } else if self.remote_open >= self.local.max_streams {
             Some(ResetCode::Overload)
@@ -159,7 +161,7 @@ impl Session {
         }
         let credit = self.peer.as_ref().map_or(0, |peer| peer.initial_credit);
         let window = ReceiveWindow::new(now, &self.limits);
-        let entry = Stream::new(now, Phase::Offered, open.class, window, credit);
+        let entry = Stream::new(now, Phase::Offered, &open, window, credit);
         self.streams.insert(stream, entry);
         self.remote_open += 1;
         Ok(Some(Event::Open { stream, open }))
@@ -189,6 +191,12 @@ impl Session {
         }
         if bytes.is_empty() && !fin {
             return Err(ProtocolError::Malformed(FrameType::Data, "neither bytes nor FIN"));
+        }
+        if entry.datagrams && !bytes.is_empty() {
+            return Err(ProtocolError::Malformed(
+                FrameType::Data,
+                "bytes on a stream of datagrams",
+            ));
         }
         let credit = entry.window.outstanding();
         if bytes.len() > credit as usize {
@@ -223,7 +231,7 @@ impl Session {
     }
 
     /// The stream; `None` when it is over already; an error when it never was.
-    fn known(
+    pub(super) fn known(
         &mut self,
         kind: FrameType,
         stream: StreamId,

@@ -41,14 +41,16 @@ impl Session {
             let Some(entry) = self.streams.get_mut(&stream) else { continue };
             entry.queued = false;
             if entry.can_send() {
-                let max = quantum.min(usize::try_from(entry.credit).unwrap_or(quantum));
+                let credit = usize::try_from(entry.credit).unwrap_or(quantum);
+                let max = if entry.datagrams { quantum } else { quantum.min(credit) };
                 return Some(Turn { stream, max });
             }
         }
         None
     }
 
-    /// Says what a turn sent (at most its `max`) and how the source stands.
+    /// Says what a turn sent (at most its `max`, of datagrams the last one may go beyond it) and how
+    /// the source stands.
     ///
     /// Returns whether the stream is over, both directions; it then no longer exists.
     pub fn took_turn(
@@ -81,7 +83,9 @@ impl Session {
 
     /// Whether a stream has something to send and waits for credit alone.
     pub fn waits_for_credit(&self, stream: StreamId) -> bool {
-        self.streams.get(&stream).is_some_and(|s| s.wants && s.credit == 0 && !s.fin_sent)
+        self.streams
+            .get(&stream)
+            .is_some_and(|s| !s.datagrams && s.wants && s.credit == 0 && !s.fin_sent)
     }
 
     /// The header of a DATA frame.

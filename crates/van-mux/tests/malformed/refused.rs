@@ -97,7 +97,11 @@ fn on_the_session() {
         ("type 0x16", raw(0x16, 0, 1, b"x"), UnknownType(0x16)),
         ("HELLO twice", frame(Hello, 0, 0, &hello().encode()), Unexpected(Hello, 0)),
         ("ACK, reserved", frame(Ack, 0, 0, &[0; 8]), Unexpected(Ack, 0)),
-        ("DATAGRAM, not yet", frame(Datagram, 0, 1, b"x"), Unexpected(Datagram, 1)),
+        (
+            "DATAGRAM on a stream of bytes",
+            frame(Datagram, 0, 1, b"x"),
+            Malformed(Datagram, "not a stream of datagrams"),
+        ),
         ("PING of 7 bytes", frame(Ping, 0, 0, &[0; 7]), Malformed(Ping, "not 8 bytes")),
         ("PING of 9 bytes", frame(Ping, 0, 0, &[0; 9]), Malformed(Ping, "not 8 bytes")),
         ("PONG empty", frame(Pong, 0, 0, b""), Malformed(Pong, "not 8 bytes")),

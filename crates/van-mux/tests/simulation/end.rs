@@ -129,6 +129,7 @@ impl End {
             Event::GoAway(reason) => self.peer_goes = Some(reason),
             Event::RoundTrip(_) => {}
             Event::Data { .. } => unreachable!("handled with its bytes"),
+            Event::Datagram { .. } => unreachable!("no stream of datagrams is opened"),
         }
     }
 

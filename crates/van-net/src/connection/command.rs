@@ -74,6 +74,7 @@ impl Core {
                 debug!(%error, "flow not opened here");
                 let why = match error {
                     OpenError::TooMany(_) => ResetCode::Overload,
+                    OpenError::NoDatagrams => ResetCode::Unreachable,
                     // Another link to the same site may take it.
                     OpenError::GoingAway | OpenError::NotReady => ResetCode::Gone,
                 };
@@ -111,8 +112,11 @@ impl Core {
         }
         if let Err(error) = flow.connected(connected) {
             debug!(%error, "workload's socket failed");
-            self.reset(stream, ResetCode::Internal);
-            return;
+            let datagrams = flow.carries_datagrams();
+            return match datagrams {
+                true => self.refused(stream),
+                false => self.reset(stream, ResetCode::Internal),
+            };
         }
         if let Some(meter) = &flow.meter {
             meter.open.add(1);
@@ -126,11 +130,11 @@ impl Core {
     /// Takes a stream that the peer opened and asks for its workload.
     pub(super) fn offered(&mut self, stream: StreamId, open: Open) {
         let Some(registered) = &self.registered else { return };
-        let counted = registered.log(&open);
+        let (counted, kind) = (registered.log(&open), open.kind);
         let connect = registered.connect(open);
         // Dropped with the flow: a workload is not connected for an ingress that gave up.
         let scope = self.tasks.child();
-        self.insert(stream, Flow::egress(stream, &self.ready, scope.guard(), counted));
+        self.insert(stream, Flow::egress(stream, &self.ready, kind, scope.guard(), counted));
         let commands = self.handle.commands.clone();
         scope.spawn("connect", async move {
             let answer = connect.await.map(Box::new);
@@ -170,11 +174,19 @@ impl Core {
         }
     }
 
+    /// Nobody listens where a flow's datagrams go: the next one is for another target.
+    pub(super) fn refused(&mut self, stream: StreamId) {
+        if let Some(flow) = self.flows.get_mut(stream) {
+            flow.was_refused();
+        }
+        self.reset(stream, ResetCode::Refused);
+    }
+
     /// The peer ended a flow: it is tried elsewhere where the code asserts that this is safe.
     pub(super) fn was_reset(&mut self, stream: StreamId, code: ResetCode) {
         let Some(flow) = self.flows.remove(stream) else { return };
         self.flow_ended(&flow);
-        if flow.is_unaccepted() && code.may_try_elsewhere() {
+        if flow.is_unaccepted() && (code.may_try_elsewhere() || flow.carries_datagrams()) {
             // A flow that crossed a GOAWAY may take another link to the same site.
             let crossed = code == ResetCode::Unreachable && self.session.is_going_away();
             let code = if crossed { ResetCode::Gone } else { code };

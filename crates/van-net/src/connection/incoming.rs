@@ -117,6 +117,7 @@ impl Core {
     fn take_event(&mut self, now: Instant, event: Event<'_>) -> Result<(), EndReason> {
         match event {
             Event::Data { .. } => {}
+            Event::Datagram { stream, bytes } => self.deliver_datagram(stream, &bytes),
             Event::Open { stream, open } => self.offered(stream, open),
             Event::Accepted { stream, accept } => {
                 if let Some(flow) = self.flows.get_mut(stream) {
@@ -188,6 +189,17 @@ impl Core {
         inbox.bytes.clear();
     }
 
+    fn deliver_datagram(&mut self, stream: StreamId, datagram: &[u8]) {
+        let Some(flow) = self.flows.get_mut(stream) else { return };
+        if let Some(registered) = &self.registered {
+            registered.meter().received.add(datagram.len() as u64);
+        }
+        if let Err(error) = flow.deliver_datagram(datagram) {
+            debug!(%error, "nobody takes the flow's datagrams");
+            self.refused(stream);
+        }
+    }
+
     /// Writes what waits for a flow's socket.
     pub(super) fn flush(&mut self, now: Instant, stream: StreamId) {
         let Some(flow) = self.flows.get_mut(stream) else { return };
@@ -209,6 +221,9 @@ impl Core {
                 }
                 if finished && self.session.finish_delivered(stream) {
                     self.done(stream);
+                } else if finished {
+                    // A flow of datagrams ends in both directions at once.
+                    self.session.wants_send(now, stream);
                 }
             }
             Err(error) => {

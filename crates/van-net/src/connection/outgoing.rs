@@ -1,11 +1,12 @@
 //! From the flows to the link.
 
+use std::cell::Cell;
 use std::io::IoSliceMut;
 use std::task::Context;
 use std::time::Instant;
 
 use tracing::debug;
-use van_mux::{HEADER, MAX_PAYLOAD, ResetCode, Session, StreamId, Taken, Turn};
+use van_mux::{HEADER, MAX_DATAGRAM, MAX_PAYLOAD, ResetCode, Session, StreamId, Taken, Turn};
 
 use super::{Core, EndReason, Wire};
 use crate::socket::Read;
@@ -26,6 +27,9 @@ const SLOTS: usize = 4;
 const MIN_ROOM: usize = 4096;
 
 thread_local! {
+    /// One datagram between a socket and its frames; one for each worker, too.
+    static DATAGRAM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+
     /// Plain bytes on their way into records; one for each worker, since nothing stays in it.
     static PLAIN: std::cell::RefCell<Batch> = std::cell::RefCell::new(Batch::new());
 }
@@ -105,6 +109,9 @@ impl Core {
     ) -> Result<(), EndReason> {
         let Turn { stream, mut max } = turn;
         let Some(flow) = self.flows.get_mut(stream) else { return Ok(()) };
+        if flow.carries_datagrams() {
+            return self.take_datagrams(now, wire, batch, turn);
+        }
         max = max.min(flow.turn_limit());
         if max == 0 {
             // Kept bytes are at their bound: on with it after ACCEPT.
@@ -150,12 +157,68 @@ impl Core {
         Ok(())
     }
 
+    /// Sends a flow's datagrams, each whole, until the turn is used up.
+    fn take_datagrams(
+        &mut self,
+        now: Instant,
+        wire: &mut Wire,
+        batch: &mut Batch,
+        turn: Turn,
+    ) -> Result<(), EndReason> {
+        let Turn { stream, max } = turn;
+        let Some(flow) = self.flows.get_mut(stream) else { return Ok(()) };
+        let mut room = DATAGRAM.take();
+        room.resize(MAX_DATAGRAM, 0);
+        let (mut sent, mut bytes) = (0, 0);
+        let end = loop {
+            if sent >= max {
+                break Ok(Some(Taken::More));
+            }
+            match flow.read_datagram(now, &mut room) {
+                Ok(Read::Bytes { count, .. }) => {
+                    batch.push_datagram(wire, stream, &room[..count])?;
+                    (sent, bytes) = (sent + count + HEADER, bytes + count);
+                }
+                Ok(Read::Blocked) => {
+                    let ready = flow.watch_read();
+                    break Ok(Some(if ready { Taken::More } else { Taken::Blocked }));
+                }
+                Ok(Read::End) => break Ok(None),
+                Err(error) => break Err(error),
+            }
+        };
+        DATAGRAM.set(room);
+        if let Some(registered) = &self.registered {
+            registered.meter().sent.add(bytes as u64);
+        }
+        match end {
+            Ok(Some(taken)) => {
+                if taken == Taken::More {
+                    flow.is_ready(now);
+                }
+                self.session.took_turn(now, stream, sent, taken);
+            }
+            Ok(None) => {
+                batch.push_fin(wire, stream)?;
+                if self.session.took_turn(now, stream, sent, Taken::Finished) {
+                    self.done(stream);
+                }
+            }
+            Err(error) => {
+                debug!(%error, "nobody takes the flow's datagrams");
+                self.refused(stream);
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at flows whose sockets became ready.
     pub(super) fn poll_flows(&mut self, now: Instant) {
         let mut ready: Vec<StreamId> = Vec::new();
         self.ready.take(&mut ready);
         for stream in ready {
             let Some(flow) = self.flows.get_mut(stream) else { continue };
+            flow.is_ready(now);
             if flow.has_waiting() {
                 self.flush(now, stream);
             }
@@ -235,6 +298,26 @@ impl Batch {
             } else {
                 self.filled = end;
             }
+        }
+        Ok(())
+    }
+
+    /// Frames one datagram; its fragments follow one another.
+    fn push_datagram(
+        &mut self,
+        wire: &mut Wire,
+        stream: StreamId,
+        datagram: &[u8],
+    ) -> Result<(), EndReason> {
+        for (header, part) in Session::datagram_frames(stream, datagram) {
+            let length = HEADER + part.len();
+            if SLOT - self.filled < length {
+                self.seal(wire)?;
+            }
+            let place = &mut self.bytes[self.filled..self.filled + length];
+            place[..HEADER].copy_from_slice(&header);
+            place[HEADER..].copy_from_slice(part);
+            self.filled += length;
         }
         Ok(())
     }

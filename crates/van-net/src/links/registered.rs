@@ -37,7 +37,7 @@ impl Registered {
     /// Notes a user's flow that the peer opens.
     pub(crate) fn log(&self, open: &Open) -> Counted {
         match open.kind {
-            Kind::Flow => {
+            Kind::Flow | Kind::Datagrams => {
                 let from = self.link.peer.id;
                 Counted::logged(self.links.flow_log.egress(&open.address, open.client, from))
             }
@@ -47,7 +47,7 @@ impl Registered {
 
     pub(crate) fn connect(&self, open: Open) -> BoxFuture<'static, Result<Connected, ResetCode>> {
         match open.kind {
-            Kind::Flow => self.links.egress.connect(open, self.link.clone()),
+            Kind::Flow | Kind::Datagrams => self.links.egress.connect(open, self.link.clone()),
             Kind::Circuit => {
                 let taken = self.links.take_circuit(open, &self.link, self.member.worker);
                 Box::pin(std::future::ready(taken))
