@@ -208,6 +208,7 @@ impl SiteApi for FakeSite {
             })
             .count();
         let status = ListenerStatus {
+            datagrams: None,
             bound: free.then(|| spec.bind.to_string()),
             accepting: targets > 0,
             targets,
@@ -365,6 +366,7 @@ impl SiteApi for FakeSite {
                     service_port: connector.spec.service_port.map(u16::from),
                 },
                 status: ServiceStatus {
+                    datagrams: None,
                     targets: BTreeMap::from([("laptop".into(), 1), ("public".into(), 2)]),
                     import: None,
                     via: BTreeMap::from([("public".into(), vec!["public".into()])]),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use van_model::{AddressChoice, Bind, Strategy};
+use figment::value::{Dict, Value};
+use van_model::{AddressChoice, Bind, ListenerSpec, Strategy, parse_duration};
 
 use crate::mistake::Problem;
 use crate::schema::{self, Key, Kind, Section};
@@ -17,6 +18,7 @@ pub(crate) const SECTION: Section = Section {
         Key::new("addresses", Kind::Texts(choice, "addresses, each may end with =WEIGHT", false)),
         Key::new("strategy", Kind::Text(strategy, Strategy::ACCEPTED)),
         Key::new("protocol", Kind::Text(text::protocol, text::PROTOCOL)),
+        Key::new("udp_idle", Kind::Text(idle, IDLE)),
         Key::new("bind", Kind::Text(bind, "host:port, unix:/path")),
     ],
     required: &["name", "bind"],
@@ -25,6 +27,23 @@ pub(crate) const SECTION: Section = Section {
 
 fn bind(text: &str, _: Option<&str>) -> Result<String, Problem> {
     parsed::<Bind>(text)
+}
+
+const IDLE: &str = "a duration from 1s to 1h, as \"60s\"";
+
+/// Gives a duration in milliseconds.
+fn idle(text: &str, _: Option<&str>) -> Result<String, Problem> {
+    let (least, most) = ListenerSpec::UDP_IDLE;
+    let ms = parse_duration(text).ok().and_then(|time| u64::try_from(time.as_millis()).ok());
+    let fit = ms.filter(|ms| (least..=most).contains(ms)).map(|ms| ms.to_string());
+    fit.ok_or_else(|| Problem::new(format!("{text:?} can't be used"), format!("accepted: {IDLE}")))
+}
+
+/// Puts the key about idle sessions where the model has it.
+pub(crate) fn gather_idle(entry: &mut Dict) {
+    if let Some(Value::String(_, ms)) = entry.remove("udp_idle") {
+        entry.insert("udp_idle_ms".into(), ms.parse::<u64>().unwrap_or_default().into());
+    }
 }
 
 fn choice(text: &str, _: Option<&str>) -> Result<String, Problem> {

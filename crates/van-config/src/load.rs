@@ -2,13 +2,13 @@
 
 use figment::Figment;
 use figment::value::{Dict, Value};
-use van_model::{Config, Mode, Name, SiteSpec};
+use van_model::{Config, ConnectorSpec, Mode, Name, SiteSpec};
 
 use crate::file::Input;
 use crate::merge::Merged;
 use crate::mistake::{Mistake, Mistakes, Place, Problem};
 use crate::origin::Origins;
-use crate::{connector, env, link, tree};
+use crate::{connector, env, link, listener, tree};
 
 /// A configuration without mistakes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,8 +92,14 @@ fn config(merged: &Merged<'_>) -> Result<Config, Unfit> {
             connector::gather_timing(entry);
             connector::gather_target(entry);
             name_is_address(name, entry);
+        })?
+        .into_iter()
+        .map(ConnectorSpec::settled)
+        .collect(),
+        listeners: entries(merged, "listener", |name, entry| {
+            listener::gather_idle(entry);
+            first_is_address(name, entry);
         })?,
-        listeners: entries(merged, "listener", first_is_address)?,
         services: figment.extract_inner("services")?,
         podman: figment.extract_inner("podman")?,
         identity: optional(figment, "identity")?,

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use figment::Figment;
 use figment::providers::Serialized;
 use figment::value::{Dict, Value};
-use van_model::{ApiSpec, Bind, LimitsSpec, LogSpec, Mode, PodmanSpec, ServicesSpec, SiteSpec};
+use van_model::{
+    ApiSpec, Bind, LimitsSpec, LogSpec, Mode, PodmanSpec, Protocol, ServicesSpec, SiteSpec,
+};
 
 use crate::layer::{self, Layer};
 use crate::listener::Taken;
@@ -48,6 +50,7 @@ impl<'a> Merged<'a> {
         self.check_required(mistakes);
         self.check_mode(mistakes);
         self.check_binds(mistakes);
+        self.check_datagrams(mistakes);
     }
 
     fn check_names(&self, mistakes: &mut Vec<Mistake>) {
@@ -88,7 +91,8 @@ impl<'a> Merged<'a> {
     }
 
     fn check_binds(&self, mistakes: &mut Vec<Mistake>) {
-        let mut taken = Taken::default();
+        // Streams and datagrams have ports of their own.
+        let (mut taken, mut taken_by_datagrams) = (Taken::default(), Taken::default());
         // Port 0 is another one each time, and no `Bind` has it.
         let listen = self.figment.extract_inner::<Vec<String>>("accept.listen").unwrap_or_default();
         for bind in listen.iter().filter_map(|listen| listen.parse().ok()) {
@@ -99,6 +103,8 @@ impl<'a> Merged<'a> {
             let bind = listeners.get(name).and_then(|listener| listener.find_ref("bind")?.as_str());
             let Some(bind) = bind.and_then(|bind| bind.parse::<Bind>().ok()) else { continue };
             let key = format!("listener.{name}.bind");
+            let datagrams = self.is_of_datagrams("listener", name);
+            let taken = if datagrams { &mut taken_by_datagrams } else { &mut taken };
             let Some(holder) = taken.take(&key, &bind).filter(|holder| *holder != key) else {
                 continue;
             };
@@ -106,6 +112,33 @@ impl<'a> Merged<'a> {
                 let what = format!("{bind} is taken already by {holder} at {first}");
                 let problem = Problem::new(what, "give each listener a port or path of its own");
                 mistakes.push(Mistake::new(place.clone(), &key, problem));
+            }
+        }
+    }
+
+    fn is_of_datagrams(&self, section: &str, name: &str) -> bool {
+        let key = format!("{section}.{name}.protocol");
+        self.figment.extract_inner::<Protocol>(&key).is_ok_and(|p| p == Protocol::Udp)
+    }
+
+    /// Datagrams go to ports only, and have no connection to begin with a header.
+    fn check_datagrams(&self, mistakes: &mut Vec<Mistake>) {
+        let hint = "protocol \"udp\" takes host:port, in a connector also a container or pod";
+        for (section, key) in [("listener", "bind"), ("connector", "target")] {
+            for name in self.names(section).filter(|name| self.is_of_datagrams(section, name)) {
+                let full = format!("{section}.{name}.{key}");
+                let text = self.figment.extract_inner::<String>(&full).unwrap_or_default();
+                if let Some(place) = self.place(&full).filter(|_| text.starts_with("unix:")) {
+                    let problem = Problem::new("a Unix socket takes no datagrams here", hint);
+                    mistakes.push(Mistake::new(place.clone(), &full, problem));
+                }
+                let full = format!("{section}.{name}.proxy_protocol");
+                let asked = self.figment.extract_inner::<bool>(&full).unwrap_or_default();
+                if let Some(place) = self.place(&full).filter(|_| asked) {
+                    let hint = "take proxy_protocol out";
+                    let problem = Problem::new("datagrams carry no PROXY protocol header", hint);
+                    mistakes.push(Mistake::new(place.clone(), &full, problem));
+                }
             }
         }
     }

@@ -38,7 +38,7 @@ pub(crate) fn address(text: &str, _: Option<&str>) -> Result<String, Problem> {
     parsed::<Address>(text)
 }
 
-pub(crate) const PROTOCOL: &str = "\"tcp\"";
+pub(crate) const PROTOCOL: &str = "\"tcp\", \"udp\"";
 
 pub(crate) fn protocol(text: &str, _: Option<&str>) -> Result<String, Problem> {
     match text.parse::<Protocol>() {

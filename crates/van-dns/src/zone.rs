@@ -18,6 +18,8 @@ pub struct Entry {
     pub address: Ipv4Addr,
     /// Its TCP ports there.
     pub ports: Vec<u16>,
+    /// Its UDP ports there.
+    pub datagram_ports: Vec<u16>,
 }
 
 /// The names of one domain at one moment.
@@ -100,10 +102,11 @@ impl Zone {
             let own = record(RData::A(A(self.own)));
             return self.found(Vec::from_iter((kind == RecordType::A).then_some(own)));
         }
-        let (entry, target) = match self.names.get(name) {
-            Some(entry) => (entry, asked.clone()),
+        let (entry, target, ports) = match self.names.get(name) {
+            Some(entry) if entry.ports.is_empty() => (entry, asked.clone(), &entry.datagram_ports),
+            Some(entry) => (entry, asked.clone(), &entry.ports),
             None => match self.by_label(asked) {
-                Some((entry, target)) if kind == RecordType::SRV => (entry, target),
+                Some(found) if kind == RecordType::SRV => found,
                 Some(_) => return self.found(Vec::new()),
                 None => return self.missing(asked),
             },
@@ -112,21 +115,25 @@ impl Zone {
             RecordType::A => vec![record(RData::A(A(entry.address)))],
             RecordType::SRV => {
                 let srv = |port: &u16| record(RData::SRV(SRV::new(0, 0, *port, target.clone())));
-                entry.ports.iter().map(srv).collect()
+                ports.iter().map(srv).collect()
             }
             _ => Vec::new(),
         })
     }
 
-    /// `_anything._tcp.NAME`: the form in which SRV records are asked for (RFC 2782).
-    fn by_label(&self, asked: &Name) -> Option<(&Entry, Name)> {
+    /// `_anything._tcp.NAME` or `_anything._udp.NAME`: the form in which SRV records are asked for
+    /// (RFC 2782).
+    fn by_label(&self, asked: &Name) -> Option<(&Entry, Name, &Vec<u16>)> {
         let mut labels = asked.iter();
         let (service, protocol) = (labels.next()?, labels.next()?);
-        if !service.starts_with(b"_") || !protocol.eq_ignore_ascii_case(b"_tcp") {
+        let datagrams = protocol.eq_ignore_ascii_case(b"_udp");
+        if !service.starts_with(b"_") || !(datagrams || protocol.eq_ignore_ascii_case(b"_tcp")) {
             return None;
         }
         let target = asked.base_name().base_name();
-        Some((self.names.get(&LowerName::new(&target))?, target))
+        let entry = self.names.get(&LowerName::new(&target))?;
+        let ports = if datagrams { &entry.datagram_ports } else { &entry.ports };
+        (!ports.is_empty()).then_some((entry, target, ports))
     }
 
     fn backward(&self, asked: Name, address: Ipv4Addr, kind: RecordType) -> Answer {
@@ -189,9 +196,11 @@ mod tests {
         let entry = |last, ports: &[u16]| Entry {
             address: Ipv4Addr::new(198, 18, 0, last),
             ports: ports.into(),
+            datagram_ports: Vec::new(),
         };
         assert!(zone.insert("backend", entry(5, &[8080])));
         assert!(zone.insert("eu.shop", entry(6, &[80, 443])));
+        assert!(zone.insert("time", Entry { datagram_ports: vec![123], ..entry(7, &[]) }));
         zone
     }
 
@@ -225,6 +234,12 @@ mod tests {
             ),
             ("backend.van.internal.", RecordType::SRV, found(&["0 0 8080 backend.van.internal."])),
             ("_http._tcp.backend.van.internal.", RecordType::A, found(&[])),
+            (
+                "_ntp._udp.time.van.internal.",
+                RecordType::SRV,
+                found(&["0 0 123 time.van.internal."]),
+            ),
+            ("time.van.internal.", RecordType::SRV, found(&["0 0 123 time.van.internal."])),
             ("5.0.18.198.in-addr.arpa.", RecordType::PTR, found(&["backend.van.internal."])),
             ("1.0.18.198.in-addr.arpa.", RecordType::PTR, found(&["ns.van.internal."])),
             ("5.0.18.198.in-addr.arpa.", RecordType::A, found(&[])),
@@ -239,6 +254,7 @@ mod tests {
             ("other.van.internal.", RecordType::A, ResponseCode::NXDomain),
             ("x.backend.van.internal.", RecordType::A, ResponseCode::NXDomain),
             ("_http._udp.backend.van.internal.", RecordType::SRV, ResponseCode::NXDomain),
+            ("_ntp._tcp.time.van.internal.", RecordType::SRV, ResponseCode::NXDomain),
             ("9.0.18.198.in-addr.arpa.", RecordType::PTR, ResponseCode::NXDomain),
             ("5.0.19.198.in-addr.arpa.", RecordType::PTR, ResponseCode::Refused),
             ("example.org.", RecordType::A, ResponseCode::Refused),
@@ -253,10 +269,10 @@ mod tests {
     #[test]
     fn names_that_dns_can_not_carry_are_left_out() {
         let long = format!("{}.{}", ["a"; 120].join("."), "b");
-        let entry = Entry { address: Ipv4Addr::LOCALHOST, ports: vec![1] };
+        let entry = Entry { address: Ipv4Addr::LOCALHOST, ports: vec![1], datagram_ports: vec![] };
         let mut zone = zone();
         assert!(!zone.insert(&long, entry.clone()) && !zone.insert(&"x".repeat(64), entry));
-        assert_eq!(zone.len(), 2);
+        assert_eq!(zone.len(), 3);
         let own = Ipv4Addr::LOCALHOST;
         for domain in ["", ".", "a..b"] {
             assert!(Zone::new(domain, NET.parse().unwrap(), own, 0).is_none(), "{domain:?}");

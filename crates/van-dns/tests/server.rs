@@ -20,7 +20,7 @@ fn zone(names: &[(&str, u8)]) -> Zone {
     let mut zone = Zone::new("van.internal", network, Ipv4Addr::new(198, 18, 0, 1), 1).unwrap();
     for (name, last) in names {
         let address = Ipv4Addr::new(198, 18, 0, *last);
-        zone.insert(name, Entry { address, ports: (0..200).collect() });
+        zone.insert(name, Entry { address, ports: (0..200).collect(), datagram_ports: Vec::new() });
     }
     zone
 }

@@ -122,6 +122,9 @@ pub struct ListenerView {
     /// Several addresses, as `ADDRESS` or `ADDRESS=WEIGHT`; `address` is the first of them then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<crate::AddressChoice>,
+    /// Of datagrams: time without one after which a client's session ends, 1,000 to 3,600,000 ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_idle_ms: Option<u64>,
 }
 
 /// A connector's spec; also that of `PUT /v1/connectors/NAME`.

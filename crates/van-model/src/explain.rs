@@ -179,6 +179,12 @@ pub const EXPLANATIONS: &[Explanation] = &[
          to its socket: [podman] in 'man vand.toml' says how. It is tried again by itself.",
     ),
     code("PodmanBack", "A podman answers again.", ""),
+    code(
+        "ProtocolMismatch",
+        "The listener speaks another protocol than the service that it is for: streams and datagrams \
+         can't be turned into one another, so that clients find no target.",
+        "Give the listener the protocol that 'vanctl service status' shows.",
+    ),
     code("Reachable", "A site offers a healthy target.", ""),
     code(
         "Refused",

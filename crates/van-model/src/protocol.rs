@@ -91,7 +91,7 @@ words! {
 impl Protocol {
     /// Whether this version carries the protocol.
     pub const fn is_supported(self) -> bool {
-        matches!(self, Self::Tcp)
+        matches!(self, Self::Tcp | Self::Udp)
     }
 }
 

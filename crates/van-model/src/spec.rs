@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,17 @@ pub struct ConnectorSpec {
     pub weight: NonZeroU16,
 }
 
+impl ConnectorSpec {
+    /// Sets what follows from the rest: a target of datagrams is not asked for a TCP connection.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        if self.protocol == Protocol::Udp && self.check == Check::Tcp {
+            self.check = Check::None;
+        }
+        self
+    }
+}
+
 /// When a target is checked, and how many checks count: `check_idle` and so on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -163,13 +175,39 @@ pub struct ListenerSpec {
     /// alone.
     #[serde(default)]
     pub addresses: Vec<AddressChoice>,
+    /// Of datagrams: time without one after which a client's session ends, in milliseconds; half of it
+    /// while only one side has spoken. Default: 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_idle_ms: Option<u64>,
 }
 
 impl ListenerSpec {
+    /// The least and the most of `udp_idle`, in milliseconds: 1 s and an hour.
+    pub const UDP_IDLE: (u64, u64) = (1000, 3_600_000);
+
+    /// Says what is out of range or does not go together.
+    pub fn check(&self) -> Result<(), String> {
+        let range = Self::UDP_IDLE.0..=Self::UDP_IDLE.1;
+        if self.udp_idle_ms.is_some_and(|ms| !range.contains(&ms)) {
+            return Err("udp_idle is out of range: from 1s to 1h".into());
+        }
+        match (self.protocol, &self.bind) {
+            (Protocol::Udp, Bind::Unix(_)) => {
+                Err("a listener of datagrams binds host:port, not unix:/path".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Time without a datagram after which a client's session ends.
+    pub fn udp_idle(&self) -> Duration {
+        Duration::from_millis(self.udp_idle_ms.unwrap_or(60_000))
+    }
+
     /// A listener for one address with every default.
     pub fn new(name: Name, address: Address, bind: Bind) -> Self {
         let (protocol, strategy) = (Protocol::default(), Strategy::default());
-        Self { name, address, protocol, bind, strategy, addresses: Vec::new() }
+        Self { name, address, protocol, bind, strategy, addresses: Vec::new(), udp_idle_ms: None }
     }
 
     /// The addresses that it offers, at least one.

@@ -168,8 +168,23 @@ pub struct ListenerStatus {
     pub flows_open: u64,
     /// Flows since the daemon started.
     pub flows_total: u64,
+    /// Datagrams, of a service that carries these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datagrams: Option<DatagramStatus>,
     /// `Ready`: the port is reserved and a target can be reached.
     pub conditions: Conditions,
+}
+
+/// Counts of datagrams since the daemon started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatagramStatus {
+    /// From this end into the network: from clients, or from a connector's workload.
+    pub sent: u64,
+    /// From the network to this end.
+    pub received: u64,
+    /// Dropped, by reason: `queue` (too many waited), `late` (waited for more than 50 ms), `sessions`
+    /// (no room for one more client), `no_target`, `socket` (the system did not take it).
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// A connector as it runs.
@@ -186,6 +201,9 @@ pub struct ConnectorStatus {
     pub flows_open: u64,
     /// Flows since the daemon started.
     pub flows_total: u64,
+    /// Datagrams, of a service that carries these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datagrams: Option<DatagramStatus>,
     /// `Ready`: the target passed its check.
     pub conditions: Conditions,
 }
@@ -251,6 +269,9 @@ pub struct ServiceStatus {
     pub bytes_received: u64,
     /// Median and 99th percentile of the time to reach a target, in milliseconds.
     pub connect_ms: Option<Quantiles>,
+    /// Datagrams, of a service that carries these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datagrams: Option<DatagramStatus>,
     /// `Ready`: a target can be reached; `Conflict`: sites offer it differently.
     pub conditions: Conditions,
 }

@@ -39,9 +39,6 @@ pub enum LabelError {
         /// What it may say.
         accepted: &'static str,
     },
-    /// A protocol that this version has not.
-    #[error("label van.protocol: {0} is not in this version yet; accepted: tcp, http, http2")]
-    Protocol(Protocol),
     /// A label that begins with ours and is none.
     #[error("label {0:?} is unknown; accepted: {ACCEPTED}")]
     Unknown(String),
@@ -97,10 +94,10 @@ fn value<T: FromStr>(
 }
 
 /// How this version carries a protocol: HTTP of any version goes as the bytes that it is.
-fn carried(protocol: Protocol) -> Result<Protocol, LabelError> {
+fn carried(protocol: Protocol) -> Protocol {
     match protocol {
-        Protocol::Tcp | Protocol::Http | Protocol::Http2 => Ok(Protocol::Tcp),
-        Protocol::Udp => Err(LabelError::Protocol(protocol)),
+        Protocol::Tcp | Protocol::Http | Protocol::Http2 => Protocol::Tcp,
+        Protocol::Udp => Protocol::Udp,
     }
 }
 
@@ -132,7 +129,7 @@ fn connector(container: &Container, name: Name) -> Result<Labelled, LabelError> 
     let spec = ConnectorSpec {
         name,
         address,
-        protocol: carried(protocol)?,
+        protocol: carried(protocol),
         target: Target::Workload(workload),
         service_port: value(labels, "van.service-port", port)?,
         check: value(labels, "van.check", Check::ACCEPTED)?.unwrap_or_default(),
@@ -140,7 +137,8 @@ fn connector(container: &Container, name: Name) -> Result<Labelled, LabelError> 
         proxy_protocol: value(labels, "van.proxy-protocol", "true, false")?.unwrap_or(false),
         priority: value(labels, "van.priority", "a whole number from 0 to 65535")?.unwrap_or(0),
         weight: value(labels, "van.weight", port)?.unwrap_or(NonZeroU16::MIN),
-    };
+    }
+    .settled();
     Ok(Labelled { spec, protocol })
 }
 
@@ -285,10 +283,8 @@ mod tests {
         }
         let error = of(&[&ORDERS[..], &[("van.adress", "x")]].concat());
         assert!(error.contains("\"van.adress\" is unknown; accepted: van.address"), "{error}");
-        for protocol in ["smtp", "udp"] {
-            let error = of(&[&ORDERS[..], &[("van.protocol", protocol)]].concat());
-            assert!(error.contains("label van.protocol"), "{error}");
-        }
+        let error = of(&[&ORDERS[..], &[("van.protocol", "smtp")]].concat());
+        assert!(error.contains("label van.protocol"), "{error}");
         // The rest goes on.
         let containers = [container("bad", &[("van.address", "x y")]), container("good", &ORDERS)];
         assert_eq!(offers(containers.iter(), &[]).connectors.len(), 1);

@@ -1,7 +1,7 @@
 //! Reaching one target.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,6 +135,54 @@ impl Place {
             }
         }
     }
+}
+
+impl Place {
+    /// A socket for datagrams to the target; that somebody listens there is not known yet.
+    pub(crate) async fn connect_datagrams(&self) -> Result<UdpSocket, ConnectError> {
+        let addresses = match self {
+            Self::Tcp(resolver) => resolver.addresses().await?,
+            Self::Workload(workload, workloads) => {
+                workloads.locate(workload).map_err(ConnectError::NotThere)?.into()
+            }
+            Self::Unix(_) => {
+                let why = "datagrams go to HOST:PORT, a container or a pod, not to unix:/PATH";
+                return Err(ConnectError::NotThere(why.into()));
+            }
+        };
+        if addresses.iter().any(|a| is_metadata(a.ip())) && !self.is_address() {
+            return Err(ConnectError::Metadata);
+        }
+        let mut last = ConnectError::Timeout;
+        for address in addresses.iter() {
+            match datagram_socket(*address) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => last = ConnectError::new(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Whether the target was written as an address, which is the file's own word.
+    fn is_address(&self) -> bool {
+        matches!(self, Self::Tcp(resolver) if !resolver.is_name())
+    }
+}
+
+/// The kernel's buffer for a workload's answers: a burst of a few hundred of full size.
+const DATAGRAM_BUFFER: usize = 1 << 20;
+
+fn datagram_socket(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.set_nonblocking(true)?;
+    // The kernel gives what it may; less only loses more of a burst.
+    let _ = SockRef::from(&socket).set_recv_buffer_size(DATAGRAM_BUFFER);
+    socket.connect(address)?;
+    Ok(socket)
 }
 
 /// Connects to the first address that answers; each gets its share of the time.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
-use van_model::{Check, ConnectorSpec, Target};
+use van_model::{Check, ConnectorSpec, Protocol, Target};
 use van_mux::{Open, ResetCode};
-use van_net::{Connected, Count, Meter, Tasks};
+use van_net::{Connected, Count, Meter, Socket, Tasks};
 
 use crate::check::check;
 use crate::connect::{ConnectError, Place};
@@ -24,6 +24,15 @@ use crate::workloads::Workloads;
 /// Half the time until the second check of a container that was started or moved; it doubles from
 /// check to check.
 const SOON: Duration = Duration::from_millis(25);
+
+/// Time for which a target of datagrams that refused is taken last.
+const REFUSED: Duration = Duration::from_secs(5);
+
+/// What a target was reached by.
+enum Reached {
+    Stream(Stream),
+    Datagrams(std::net::UdpSocket),
+}
 
 /// Called when a connector's health changes.
 pub(crate) type Observer = Arc<dyn Fn() + Send + Sync>;
@@ -177,14 +186,26 @@ impl Connector {
     pub(crate) async fn connect(&self, open: &Open) -> Result<Connected, ResetCode> {
         let _counted = Connecting::start(&self.connecting);
         let start = Instant::now();
-        let stream = match self.reach().await {
-            Ok(stream) => stream,
+        let reached = match self.spec.protocol {
+            Protocol::Udp => self.place.connect_datagrams().await.map(Reached::Datagrams),
+            _ => self.reach().await.map(Reached::Stream),
+        };
+        let reached = match reached {
+            Ok(reached) => reached,
             Err(error) => {
                 self.heard_of_failure(&error);
                 return Err(error.code());
             }
         };
-        let took = start.elapsed();
+        let (took, target) = (start.elapsed(), self.spec.name.as_str().into());
+        let stream = match reached {
+            Reached::Stream(stream) => stream,
+            Reached::Datagrams(socket) => {
+                // That somebody listens there is not known.
+                let (socket, preface) = (Socket::Udp(socket), Vec::new());
+                return Ok(Connected { socket, target, preface, took, meter: self.meter.clone() });
+            }
+        };
         if !matches!(self.spec.check, Check::Http(_)) {
             self.note(Ok(()));
         }
@@ -194,8 +215,12 @@ impl Connector {
             Vec::new()
         };
         let socket = stream.unregister().map_err(|_| ResetCode::Overload)?;
-        let target = self.spec.name.as_str().into();
         Ok(Connected { socket, target, preface, took, meter: self.meter.clone() })
+    }
+
+    /// Whether somebody said lately that nobody listens at the target.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.meter.datagrams.was_refused_within(REFUSED)
     }
 
     async fn reach(&self) -> Result<Stream, ConnectError> {

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::Mutex;
 use van_model::{Address, ConnectorSpec, Name, Protocol};
-use van_mux::{Open, ResetCode};
+use van_mux::{Kind, Open, ResetCode};
 use van_net::{Connected, Egress, Link, Meter, Tasks};
 
 use crate::connector::{Connector, Observer};
@@ -157,12 +157,13 @@ impl Connectors {
         let wanted = table.get(&open.address).into_iter().flatten();
         let mut order: Vec<_> =
             wanted.flat_map(|c| c.stand_in().into_iter().chain([c.clone()])).collect();
-        order.retain(|connector| connector.may_answer());
+        let datagrams = open.kind == Kind::Datagrams;
+        order.retain(|c| c.may_answer() && (c.spec.protocol == Protocol::Udp) == datagrams);
         if order.len() > 1 {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % order.len() as u64;
             order.rotate_left(usize::try_from(turn).unwrap_or(0));
             let wish = Wish::of(&open.hint);
-            order.sort_by_cached_key(|c| (!c.is_healthy(), c.rank(wish)));
+            order.sort_by_cached_key(|c| (!c.is_healthy(), c.was_refused(), c.rank(wish)));
         }
         async move {
             let mut cause = ResetCode::Unreachable;

@@ -110,7 +110,7 @@ impl Door {
     }
 }
 
-fn resolve(place: &HostPort) -> Result<SocketAddr, ListenerError> {
+pub(crate) fn resolve(place: &HostPort) -> Result<SocketAddr, ListenerError> {
     if let Some(address) = place.socket_addr() {
         return Ok(address);
     }

@@ -1,5 +1,7 @@
 //! A listener: where clients of one service connect at this site.
 
+mod datagrams;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
-use van_model::ListenerSpec;
+use van_model::{ListenerSpec, Protocol};
 use van_mux::Open;
 use van_net::{Counted, Meter, NewFlow, Socket, Tasks};
 
@@ -105,6 +107,10 @@ impl Listener {
         worker: &Tasks,
         changed: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Self, ListenerError> {
+        if spec.protocol == Protocol::Udp {
+            let place = datagrams::Place::bind(&spec.bind)?;
+            return Ok(Self::start_datagrams(place, spec, dispatcher, worker, changed));
+        }
         let gate = Gate::bind(&spec.bind)?;
         Ok(Self::start_at(gate, false, spec, dispatcher, worker, changed))
     }
@@ -131,20 +137,25 @@ impl Listener {
         worker: &Tasks,
         changed: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
-        let route = Route { dispatcher: dispatcher.clone(), plan: Plan::of(&spec) };
-        let shared = Arc::new(Shared {
-            route: Arc::new(route),
-            spec,
-            dispatcher,
-            meter: Arc::default(),
-            state: Mutex::default(),
-            bound: gate.bound(),
-            changed,
-        });
+        let shared = Shared::new(gate.bound(), spec, dispatcher, changed);
         let (tasks, released) = (worker.child(), Arc::<Released>::default());
         let held = Held { gate, listens, _release: Release(released.clone()) };
         let running = shared.clone();
         tasks.spawn("listener", async move { running.run(held).await });
+        Self { shared, tasks, released }
+    }
+
+    fn start_datagrams(
+        place: datagrams::Place,
+        spec: ListenerSpec,
+        dispatcher: Arc<Dispatcher>,
+        worker: &Tasks,
+        changed: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let shared = Shared::new(place.bound.clone(), spec, dispatcher, changed);
+        let (tasks, released) = (worker.child(), Arc::<Released>::default());
+        let (running, release) = (shared.clone(), Release(released.clone()));
+        tasks.spawn("datagrams", async move { datagrams::run(&running, place, release).await });
         Self { shared, tasks, released }
     }
 
@@ -184,6 +195,17 @@ impl fmt::Debug for Listener {
 }
 
 impl Shared {
+    fn new(
+        bound: String,
+        spec: ListenerSpec,
+        dispatcher: Arc<Dispatcher>,
+        changed: Arc<dyn Fn() + Send + Sync>,
+    ) -> Arc<Self> {
+        let route = Route { dispatcher: dispatcher.clone(), plan: Plan::of(&spec) };
+        let (route, meter, state) = (Arc::new(route), Arc::default(), Mutex::default());
+        Arc::new(Self { spec, dispatcher, route, meter, state, bound, changed })
+    }
+
     /// Opens and closes the place as targets come and go.
     async fn run(&self, mut held: Held) {
         let changes = self.dispatcher.watch(self.route.addresses());

@@ -79,6 +79,16 @@ impl ListenerError {
         }
     }
 
+    /// Sorts a failure of binding a UDP port.
+    pub(crate) fn udp(bind: &str, source: io::Error) -> Self {
+        match Self::tcp(bind, source) {
+            Self::AddrInUse { bind, hint } => {
+                Self::AddrInUse { bind, hint: hint.replace("-tlnp", "-ulnp") }
+            }
+            other => other,
+        }
+    }
+
     /// Sorts a failure at a Unix socket's path.
     pub(crate) fn unix(path: &std::path::Path, source: io::Error) -> Self {
         let bind = format!("unix:{}", path.display());

@@ -9,6 +9,7 @@ use van_model::api::FlowEnd;
 use van_mux::ResetCode;
 use van_net::{Connected, Counted, Meter, NewFlow, Socket, Tasks};
 
+use crate::exchange::exchange;
 use crate::pipe::{Pipe, copy};
 use crate::stream::Stream;
 
@@ -26,6 +27,9 @@ pub(crate) fn spawn(
         let result = connecting.await;
         let Some(flow) = waiting.over() else { return };
         match result {
+            Ok(connected) if matches!(flow.socket, Socket::Datagrams(_)) => {
+                exchange(flow, connected, open).await;
+            }
             Ok(connected) => carry(flow, connected).await,
             Err(why) => {
                 drop(open);
@@ -77,7 +81,7 @@ impl Drop for Ends {
 }
 
 /// Takes the flow off its candidate's open ones, also where its task is cancelled.
-struct Open(Arc<Meter>);
+pub(crate) struct Open(Arc<Meter>);
 
 impl Drop for Open {
     fn drop(&mut self) {

@@ -12,7 +12,9 @@ use van_model::api::{
     TokenCreated, TokenResource, Trace, TraceRequest,
 };
 use van_model::status::SiteStatus;
-use van_model::{ApiError, ConnectorSpec, ErrorCode, LinkSpec, ListenerSpec, Name, TokenSpec};
+use van_model::{
+    ApiError, ConnectorSpec, ErrorCode, LinkSpec, ListenerSpec, Name, Protocol, TokenSpec,
+};
 use van_mux::GoAwayReason;
 use van_store::StoreError;
 
@@ -103,8 +105,12 @@ impl SiteApi for Site {
                 bind: view.bind,
                 strategy: view.strategy,
                 addresses: view.addresses,
+                udp_idle_ms: view.udp_idle_ms,
                 name: name.clone(),
             };
+            if let Err(why) = spec.check() {
+                return Err(ApiError::new(ErrorCode::Invalid, why));
+            }
             let _change = self.changing.lock().await;
             self.own_by_api("listener", name.as_str())?;
             self.check_bind(&spec)?;
@@ -150,7 +156,8 @@ impl SiteApi for Site {
                 priority: view.priority,
                 weight: view.weight.unwrap_or(NonZeroU16::MIN),
                 name: name.clone(),
-            };
+            }
+            .settled();
             let _change = self.changing.lock().await;
             self.own_by_api("connector", name.as_str())?;
             self.no_label_says(name.as_str())?;
@@ -341,6 +348,7 @@ impl Site {
         let other = running.listeners.iter().find(|(name, run)| {
             *name != spec.name.as_str()
                 && run.wanted.spec.bind == spec.bind
+                && (run.wanted.spec.protocol == Protocol::Udp) == (spec.protocol == Protocol::Udp)
                 && !matches!(&spec.bind, van_model::Bind::Tcp(place) if place.port() == 0)
         });
         match other {
@@ -365,7 +373,7 @@ impl Site {
     }
 }
 
-fn supported(protocol: van_model::Protocol) -> Result<(), ApiError> {
+fn supported(protocol: Protocol) -> Result<(), ApiError> {
     if protocol.is_supported() {
         return Ok(());
     }

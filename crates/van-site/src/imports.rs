@@ -56,6 +56,7 @@ struct Inner {
 
 struct Import {
     place: SocketAddr,
+    protocol: Protocol,
     listener: Result<Listener, String>,
     /// Since when nobody offers it.
     gone: Option<Instant>,
@@ -75,8 +76,12 @@ impl Inner {
         for (address, import) in &self.running {
             let (IpAddr::V4(ip), port) = (import.place.ip(), import.place.port()) else { continue };
             let entry = names.entry(address.name());
-            let entry = entry.or_insert_with(|| Entry { address: ip, ports: Vec::new() });
-            entry.ports.push(port);
+            let (ports, datagram_ports) = Default::default();
+            let entry = entry.or_insert(Entry { address: ip, ports, datagram_ports });
+            match import.protocol {
+                Protocol::Udp => entry.datagram_ports.push(port),
+                _ => entry.ports.push(port),
+            }
         }
         names.into_iter().map(|(name, entry)| (name.to_owned(), entry)).collect()
     }
@@ -199,7 +204,7 @@ fn wanted(
     routes: &Routes,
     globs: &[String],
     now: impl Fn(&Address) -> Option<u16>,
-) -> BTreeMap<Address, u16> {
+) -> BTreeMap<Address, (u16, Protocol)> {
     let globs: Vec<WildMatch> = globs.iter().map(|glob| WildMatch::new(glob)).collect();
     let fits = |address: &Address| {
         globs.iter().any(|g| g.matches(address.as_str()) || g.matches(address.name()))
@@ -208,11 +213,15 @@ fn wanted(
         routes.services.iter().filter(|(address, service)| {
             // What only this site offers is here already, often on the very port.
             service.offers.iter().any(|(router, offer)| {
-                router.site != routes.me.site && offer.protocol == Protocol::Tcp
+                router.site != routes.me.site && offer.protocol.is_supported()
             }) && service.conflict.is_none()
                 && fits(address)
         });
-    let with_port = offered.filter_map(|(a, service)| Some((a.clone(), port(a, service, now(a))?)));
+    let with_port = offered.filter_map(|(a, service)| {
+        // Without a conflict all offers have the same.
+        let protocol = service.offers.values().next()?.protocol;
+        Some((a.clone(), (port(a, service, now(a))?, protocol)))
+    });
     with_port.take(MAX_IMPORTS).collect()
 }
 
@@ -250,16 +259,16 @@ impl Site {
         let wanted = wanted(&routes, &seen.1, now);
         let same_globs = inner.seen.as_ref().is_some_and(|(_, globs)| *globs == seen.1);
         inner.running.retain(|address, import| match wanted.get(address) {
-            Some(port) => {
+            Some(as_wanted) => {
                 import.gone = None;
-                *port == import.place.port()
+                *as_wanted == (import.place.port(), import.protocol)
             }
             None => {
                 let gone = import.gone.get_or_insert_with(Instant::now);
                 same_globs && import.listener.is_ok() && gone.elapsed() < KEPT
             }
         });
-        let mut fresh: BTreeMap<Address, u16> =
+        let mut fresh: BTreeMap<Address, (u16, Protocol)> =
             wanted.into_iter().filter(|(a, _)| !inner.running.contains_key(a)).collect();
         // More than that come in the next turns, so that the site goes on with its other work.
         let rest = fresh.keys().nth(MAX_AT_ONCE).cloned().map(|first| fresh.split_off(&first));
@@ -272,14 +281,14 @@ impl Site {
         let running = inner.running.keys().map(|address| address.name().to_owned()).collect();
         let places = self.imports.addresses_of(&self.store, network, &names, &running);
         let mut without = 0;
-        for (address, port) in fresh {
+        for (address, (port, protocol)) in fresh {
             let Some(ip) = places.get(address.name()) else {
                 without += 1;
                 continue;
             };
             let alone = !running.contains(address.name());
             let mut place = SocketAddr::new(IpAddr::V4(*ip), port);
-            let mut listener = self.import(&address, place);
+            let mut listener = self.import(&address, place, protocol);
             // Another program may have just this address: that of another site, for instance.
             for _ in 0..MORE_TRIES {
                 if !alone || !listener.as_ref().is_err_and(|e| e.code() == "AddressInUse") {
@@ -289,7 +298,7 @@ impl Site {
                     break;
                 };
                 place.set_ip(IpAddr::V4(ip));
-                listener = self.import(&address, place);
+                listener = self.import(&address, place, protocol);
             }
             let listener = listener.map_err(|e| e.to_string());
             if let Err(why) = &listener {
@@ -297,7 +306,7 @@ impl Site {
                 let subject = format!("service/{address}");
                 self.event(Severity::Warning, "ImportFailed", subject, text);
             }
-            inner.running.insert(address, Import { place, listener, gone: None });
+            inner.running.insert(address, Import { place, protocol, listener, gone: None });
         }
         if without > inner.without {
             let text = format!("{without} services don't appear: {network} has no address left");
@@ -312,15 +321,21 @@ impl Site {
         let mut inner = self.imports.inner.lock();
         for (address, import) in &mut inner.running {
             if import.listener.is_err() {
-                let listener = self.import(address, import.place);
+                let listener = self.import(address, import.place, import.protocol);
                 import.listener = listener.map_err(|e| e.to_string());
             }
         }
     }
 
-    fn import(&self, address: &Address, place: SocketAddr) -> Result<Listener, ListenerError> {
+    fn import(
+        &self,
+        address: &Address,
+        place: SocketAddr,
+        protocol: Protocol,
+    ) -> Result<Listener, ListenerError> {
         let name = Name::from_lossy(address.as_str()).expect("an address has letters or digits");
-        let spec = ListenerSpec::new(name, address.clone(), Bind::Tcp(place.into()));
+        let mut spec = ListenerSpec::new(name, address.clone(), Bind::Tcp(place.into()));
+        spec.protocol = protocol;
         let mailbox = self.mailbox.clone();
         let changed = std::sync::Arc::new(move || mailbox.ring());
         let worker: &Tasks = self.workers.get(self.workers.next());

@@ -41,7 +41,11 @@ impl Site {
             Bind::Unix(_) => None,
         };
         let (spec_now, dispatcher) = (spec.clone(), self.dispatcher.clone());
-        let started = match self.environment.handed.take(spec.name.as_str(), place) {
+        // Sockets that are handed over are those of streams.
+        let streams = spec.protocol != van_model::Protocol::Udp;
+        let handed =
+            if streams { self.environment.handed.take(spec.name.as_str(), place) } else { None };
+        let started = match handed {
             Some(Ok(socket)) => Listener::start_on(socket, spec_now, dispatcher, worker, changed),
             // A bind's name may have to be resolved.
             _ => blocking(|| Listener::start(spec_now, dispatcher, worker, changed)),

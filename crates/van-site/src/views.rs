@@ -8,8 +8,8 @@ use van_model::api::{
     TokenView,
 };
 use van_model::status::{
-    ConnectorStatus, Direction, LinkState, LinkStatus, ListenerStatus, PeerStatus, ServiceStatus,
-    SiteRef, TokenStatus,
+    ConnectorStatus, DatagramStatus, Direction, LinkState, LinkStatus, ListenerStatus, PeerStatus,
+    ServiceStatus, SiteRef, TokenStatus,
 };
 use van_model::{ConnectorSpec, ListenerSpec, TokenSpec};
 use van_net::{DialStatus, Link};
@@ -202,11 +202,22 @@ impl Site {
                 targets,
                 flows_open: 0,
                 flows_total: 0,
+                datagrams: None,
                 conditions: self.conditions(&key, &ready(false, "BindFailed", why)),
             },
             Ok(listener) => {
                 let state = listener.state();
+                let offered = self.protocol_of(&spec.address);
                 let lasting = match &state.problem {
+                    _ if offered.is_some_and(|p| is_udp(p) != is_udp(spec.protocol)) => {
+                        let offered = offered.unwrap_or_default();
+                        let text = format!(
+                            "{} is offered as {offered} and this listener speaks {}; \
+                             set protocol = \"{offered}\"",
+                            spec.address, spec.protocol
+                        );
+                        ready(false, "ProtocolMismatch", &text)
+                    }
                     _ if targets == 0 => {
                         let text = format!("no site offers a healthy target for {}", spec.address);
                         ready(false, "NoTarget", &text)
@@ -220,6 +231,7 @@ impl Site {
                     targets,
                     flows_open: state.meter.open.get(),
                     flows_total: state.meter.total.get(),
+                    datagrams: is_udp(spec.protocol).then(|| datagrams([&state.meter])),
                     conditions: self.conditions(&key, &lasting),
                 }
             }
@@ -249,6 +261,7 @@ impl Site {
                     advertised_to: if state.healthy { told } else { 0 },
                     flows_open: state.meter.open.get(),
                     flows_total: state.meter.total.get(),
+                    datagrams: is_udp(wanted.spec.protocol).then(|| datagrams([&state.meter])),
                     conditions: self.conditions(&format!("connector/{name}"), &lasting),
                 };
                 Some(resource(wanted, name, connector_view(&wanted.spec), status))
@@ -356,7 +369,7 @@ impl Site {
                 .map(|(name, _)| name.clone())
                 .collect();
             let via = table.get(&service.address).map(|s| self.via(&routes, &names, s));
-            self.service(service, used, import, (&names, via.unwrap_or_default()))
+            self.service(service, &used, import, (&names, via.unwrap_or_default()))
         };
         known.into_iter().map(show).collect()
     }
@@ -364,7 +377,7 @@ impl Site {
     fn service(
         &self,
         service: KnownService,
-        listeners: Vec<String>,
+        listeners: &[String],
         import: Option<&ImportState>,
         (names, via): (&Names, std::collections::BTreeMap<String, Vec<String>>),
     ) -> ServiceResource {
@@ -375,6 +388,7 @@ impl Site {
             .map(|(id, offer)| (names.label(*id), offer.targets as usize))
             .collect();
         let total: u32 = offers.values().map(|o| o.targets).sum();
+        let protocol = offers.values().next().map(|o| o.protocol).unwrap_or_default();
         let sum = |f: &dyn Fn(&van_net::Meter) -> u64| meters.iter().map(|m| f(m)).sum::<u64>();
         let lasting = match told.or_else(|| conflict(offers.values())) {
             Some(why) => ready(false, "Conflict", &why),
@@ -391,13 +405,13 @@ impl Site {
             source: Source::Api,
             file: None,
             spec: ServiceView {
-                protocol: offers.values().next().map(|o| o.protocol).unwrap_or_default(),
+                protocol,
                 service_port: port(offers.values()),
                 address: address.clone(),
             },
             status: ServiceStatus {
                 targets,
-                listeners,
+                listeners: listeners.to_vec(),
                 import: import.map(|import| import.place.to_string()),
                 via,
                 flows_open: sum(&|m| m.open.get()),
@@ -406,10 +420,61 @@ impl Site {
                 bytes_sent: meter.sent.get() + sum(&|m| m.sent.get()),
                 bytes_received: meter.received.get() + sum(&|m| m.received.get()),
                 connect_ms: busiest(&meters).and_then(|m| m.connect.quantiles()),
+                datagrams: is_udp(protocol).then(|| {
+                    let mut all = datagrams(&meters);
+                    self.add_dropped_before_the_choice(&mut all, listeners, import);
+                    all
+                }),
                 conditions: self.conditions(&format!("service/{address}"), &lasting),
             },
         }
     }
+}
+
+impl Site {
+    /// What an address is offered as, here or elsewhere.
+    fn protocol_of(&self, address: &van_model::Address) -> Option<van_model::Protocol> {
+        let here = self.connectors.offers().get(address).map(|offer| offer.protocol);
+        let routes = self.map.routes();
+        let there = || routes.services.get(address)?.offers.values().next().map(|o| o.protocol);
+        here.or_else(there)
+    }
+
+    /// Adds what this site's listeners of a service dropped.
+    fn add_dropped_before_the_choice(
+        &self,
+        all: &mut DatagramStatus,
+        listeners: &[String],
+        import: Option<&ImportState>,
+    ) {
+        let running = self.running.lock();
+        let own = listeners.iter().filter_map(|name| {
+            Some(running.listeners.get(name)?.listener.as_ref().ok()?.state().meter)
+        });
+        let import = import.and_then(|import| Some(import.state.as_ref().ok()?.meter.clone()));
+        for meter in own.chain(import) {
+            for (reason, count) in datagrams([&meter]).dropped {
+                *all.dropped.entry(reason).or_default() += count;
+            }
+        }
+    }
+}
+
+fn is_udp(protocol: van_model::Protocol) -> bool {
+    protocol == van_model::Protocol::Udp
+}
+
+/// The sum of what was counted of datagrams.
+fn datagrams<'a>(meters: impl IntoIterator<Item = &'a Arc<van_net::Meter>>) -> DatagramStatus {
+    let mut all = DatagramStatus::default();
+    for counts in meters.into_iter().map(|meter| &meter.datagrams) {
+        all.sent += counts.sent.get();
+        all.received += counts.received.get();
+        for why in van_net::Lost::ALL {
+            *all.dropped.entry(why.as_str().into()).or_default() += counts.of(why);
+        }
+    }
+    all
 }
 
 /// The counts that say most of how long connecting takes.
@@ -444,6 +509,7 @@ pub(crate) fn listener_view(spec: &ListenerSpec) -> ListenerView {
         bind: spec.bind.clone(),
         strategy: spec.strategy,
         addresses: spec.addresses.clone(),
+        udp_idle_ms: spec.udp_idle_ms,
     }
 }
 

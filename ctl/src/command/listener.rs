@@ -1,8 +1,10 @@
 //! `vanctl listener`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use van_model::api::{ListenerResource, ListenerView};
-use van_model::{Address, AddressChoice, Bind, Name, Protocol, Source, Strategy};
+use van_model::{Address, AddressChoice, Bind, Name, Protocol, Source, Strategy, parse_duration};
 
 use crate::cli::Session;
 use crate::client::{Mode, path, understood};
@@ -48,6 +50,9 @@ pub(crate) struct Create {
     /// What the service speaks
     #[arg(long, default_value_t)]
     protocol: Protocol,
+    /// Of datagrams: time without one after which a client's session ends, 1s to 1h; default: 60s
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    udp_idle: Option<Duration>,
     #[command(flatten)]
     wait: super::Wait,
 }
@@ -71,9 +76,11 @@ impl Create {
         let name = self.name.as_str();
         let at = path("listeners", name);
         let Self { protocol, bind, strategy, address: mut addresses, .. } = self;
+        let udp_idle_ms =
+            self.udp_idle.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let single = addresses.len() == 1;
         let address = addresses.pop_if(|_| single).map(|choice| choice.address);
-        let view = ListenerView { address, protocol, bind, strategy, addresses };
+        let view = ListenerView { address, protocol, bind, strategy, addresses, udp_idle_ms };
         let mut document = session.client.put(&at, &view, Mode::Fresh).await?;
         if !self.wait.wait.is_zero() {
             let client = &mut session.client;

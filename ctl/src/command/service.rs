@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use van_model::api::ServiceResource;
+use van_model::status::DatagramStatus;
 
 use crate::cli::Session;
 use crate::error::Outcome;
@@ -68,6 +69,8 @@ fn table(output: Output, services: &[ServiceResource], verbose: bool) -> String 
             "ERRORS",
             "CONNECT-P50",
             "CONNECT-P99",
+            "DATAGRAMS",
+            "DROPPED",
         ]);
     }
     for service in services {
@@ -95,8 +98,20 @@ fn table(output: Output, services: &[ServiceResource], verbose: bool) -> String 
             row.push(status.errors.to_string());
             row.push(millis(status.connect_ms.map(|q| q.p50)));
             row.push(millis(status.connect_ms.map(|q| q.p99)));
+            let datagrams = status.datagrams.as_ref();
+            let both = datagrams.map(|d| format!("{} / {}", d.sent, d.received));
+            row.push(both.unwrap_or_default());
+            row.push(datagrams.map(dropped).unwrap_or_default());
         }
         table.row(row);
     }
     table.render(output.color)
+}
+
+/// How many datagrams were dropped, and why.
+fn dropped(datagrams: &DatagramStatus) -> String {
+    let total: u64 = datagrams.dropped.values().sum();
+    let by_reason = datagrams.dropped.iter().filter(|(_, count)| **count > 0);
+    let why: Vec<_> = by_reason.map(|(reason, count)| format!("{reason}: {count}")).collect();
+    if why.is_empty() { "0".into() } else { format!("{total} ({})", why.join(", ")) }
 }

@@ -65,6 +65,7 @@ pub(super) fn connector(name: &str, spec: ConnectorView) -> ConnectorResource {
         Some(why) => ready(false, "Unhealthy", why),
     };
     let status = ConnectorStatus {
+        datagrams: None,
         healthy,
         reason,
         advertised_to: if healthy { 9 } else { 0 },

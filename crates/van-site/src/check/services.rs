@@ -83,8 +83,10 @@ mod tests {
             bind: "127.0.0.1:1".parse().unwrap(),
             strategy: Strategy::Balanced,
             addresses: Vec::new(),
+            udp_idle_ms: None,
         };
         let status = ListenerStatus {
+            datagrams: None,
             bound: bound.map(str::to_owned),
             accepting,
             targets,

@@ -232,6 +232,49 @@ pub(crate) const FAMILIES: &[Family] = &[
     counter("listener_flows", "Flows of a listener", LISTENER, |look, out| {
         for_listeners(look, out, |status| status.flows_total as f64);
     }),
+    counter(
+        "listener_datagrams_sent",
+        "Datagrams from a listener's clients",
+        LISTENER,
+        |look, out| {
+            for_listener_datagrams(look, out, |datagrams| datagrams.sent);
+        },
+    ),
+    counter(
+        "listener_datagrams_received",
+        "Datagrams to a listener's clients",
+        LISTENER,
+        |look, out| {
+            for_listener_datagrams(look, out, |datagrams| datagrams.received);
+        },
+    ),
+    counter(
+        "listener_datagrams_dropped",
+        "Datagrams that a listener dropped, by reason",
+        &["listener", "address", "reason"],
+        |look, out| {
+            for listener in &look.listeners {
+                let Some(datagrams) = &listener.status.datagrams else { continue };
+                let address = listener.spec.address.as_ref().map_or("", |address| address.as_str());
+                for (reason, count) in &datagrams.dropped {
+                    out.add(&[&listener.name, address, reason], *count as f64);
+                }
+            }
+        },
+    ),
+    counter(
+        "service_datagrams_dropped",
+        "Datagrams to and from a service that were dropped here, by reason",
+        &["address", "reason"],
+        |look, out| {
+            for service in &look.services {
+                let Some(datagrams) = &service.status.datagrams else { continue };
+                for (reason, count) in &datagrams.dropped {
+                    out.add(&[service.spec.address.as_str(), reason], *count as f64);
+                }
+            }
+        },
+    ),
     gauge("connector_healthy", "Whether a connector's target answers", CONNECTOR, |look, out| {
         for_connectors(look, out, |status| f64::from(status.healthy));
     }),
@@ -302,6 +345,18 @@ fn for_listeners(
     for listener in &look.listeners {
         let address = listener.spec.address.as_ref().map_or("", |address| address.as_str());
         out.add(&[&listener.name, address], value(&listener.status));
+    }
+}
+
+fn for_listener_datagrams(
+    look: &Look,
+    out: &mut Samples,
+    value: fn(&van_model::status::DatagramStatus) -> u64,
+) {
+    for listener in &look.listeners {
+        let Some(datagrams) = &listener.status.datagrams else { continue };
+        let address = listener.spec.address.as_ref().map_or("", |address| address.as_str());
+        out.add(&[&listener.name, address], value(datagrams) as f64);
     }
 }
 
