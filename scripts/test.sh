@@ -101,6 +101,8 @@ need ip iproute2
 need nft nftables
 need setpriv util-linux
 need iperf3 iperf3
+need dnsmasq dnsmasq-base
+need dig bind9-dnsutils
 need pg_ctlcluster postgresql # the programs themselves are off the search path
 need redis-server redis-server
 need redis-benchmark redis-tools

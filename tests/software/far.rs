@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::{Uid, User, chown};
-use van_testkit::{Cable, DEADLINE, Host, Lab, LabSite, Process, program, wait_for_port};
+use van_testkit::{
+    Cable, DEADLINE, Host, Lab, LabSite, Process, program, wait_for_port, wait_until,
+};
 
 /// A site with a server, one with its clients, and one between that both dial.
 pub(crate) struct Far {
@@ -62,6 +64,19 @@ impl Far {
         let line = format!("connector create at-{port} 127.0.0.1:{port} --address {address}");
         self.far.vand.ctl(&format!("{line} --check none")).ok();
         self.near.listen(address, port);
+    }
+
+    /// Makes the server's port of datagrams a service at the same port of the clients' host.
+    #[track_caller]
+    pub(crate) fn bring_datagrams(&self, address: &str, port: u16) {
+        let options = format!("--address {address} --protocol udp");
+        let target = format!("127.0.0.1:{port}");
+        self.far.vand.ctl(&format!("connector create {address} {target} {options}")).ok();
+        self.near.vand.ctl(&format!("listener create {address} {target} {options}")).ok();
+        wait_until(DEADLINE, "the service of datagrams was there", || {
+            let listener = self.near.vand.get(&format!("/v1/listeners/{address}"));
+            listener.is_some_and(|(_, listener)| listener["status"]["accepting"] == true)
+        });
     }
 
     /// Runs a client to its end; `line` is split at white space.
