@@ -200,6 +200,37 @@ fn names_and_words() {
 }
 
 #[test]
+fn datagrams_go_to_ports_for_a_bounded_time() {
+    let hint = "protocol \"udp\" takes host:port, in a connector also a container or pod";
+    one(
+        "[[listener]]\nname = \"x\"\nprotocol = \"udp\"\nbind = \"unix:/x\"\n",
+        &format!("vand.toml:4:8: listener.x.bind: a Unix socket takes no datagrams here; {hint}"),
+    );
+    one(
+        "[[connector]]\nname = \"x\"\nprotocol = \"udp\"\ntarget = \"unix:/x\"\n",
+        &format!(
+            "vand.toml:4:10: connector.x.target: a Unix socket takes no datagrams here; {hint}"
+        ),
+    );
+    one(
+        "[[connector]]\nname = \"x\"\nprotocol = \"udp\"\ntarget = \"a:1\"\nproxy_protocol = true\n",
+        "vand.toml:5:18: connector.x.proxy_protocol: datagrams carry no PROXY protocol header; take \
+         proxy_protocol out",
+    );
+    for time in ["999ms", "61m", "soon"] {
+        one(
+            &format!(
+                "[[listener]]\nname = \"x\"\nprotocol = \"udp\"\nbind = \"a:1\"\nudp_idle = \"{time}\"\n"
+            ),
+            &format!(
+                "vand.toml:5:12: listener.x.udp_idle: \"{time}\" can't be used; accepted: a duration \
+                 from 1s to 1h, as \"60s\""
+            ),
+        );
+    }
+}
+
+#[test]
 fn protocols_of_later_versions() {
     for later in ["http", "http2"] {
         one(
