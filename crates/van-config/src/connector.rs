@@ -6,6 +6,7 @@ use van_model::{Check, CheckTiming, Target, Workload, parse_duration};
 use crate::mistake::Problem;
 use crate::schema::{Key, Kind, Section, Wrong};
 use crate::text::{self, parsed, shorten};
+use crate::tls;
 
 pub(crate) const SECTION: Section = Section {
     name: "connector",
@@ -28,6 +29,7 @@ pub(crate) const SECTION: Section = Section {
         Key::new("proxy_protocol", Kind::Flag),
         Key::new("priority", Kind::Number(0, 65535)),
         Key::new("weight", Kind::Number(1, 65535)),
+        Key::new("tls", tls::CONNECTOR),
     ],
     required: &["name"],
     whole,

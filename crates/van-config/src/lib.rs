@@ -34,11 +34,14 @@ mod metrics;
 mod mistake;
 mod origin;
 mod podman;
+mod route;
 mod schema;
 mod services;
 mod shown;
 mod site;
 mod text;
+mod tls;
+mod tracing;
 mod tree;
 mod value;
 

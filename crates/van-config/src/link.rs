@@ -26,18 +26,6 @@ pub(crate) const CREDENTIAL: &str = "credential:";
 const MAX_CREDENTIAL: usize = 255;
 
 fn token(text: &str, folder: Option<&str>) -> Result<String, Problem> {
-    if let Some(name) = text.strip_prefix(CREDENTIAL) {
-        // systemd allows what a file may be called; more than this is never needed.
-        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        let named = name.bytes().all(fits) && !name.starts_with('.') && !name.is_empty();
-        if named && name.len() <= MAX_CREDENTIAL {
-            return Ok(text.into());
-        }
-        return Err(Problem::new(
-            format!("{:?} is no credential's name", text::shorten(name)),
-            "accepted: credential:NAME, as in LoadCredential=NAME:/path of the unit",
-        ));
-    }
     if text.starts_with("van1.") {
         // The text of a token must not get into a file that others may read, nor into a message.
         return Err(Problem::new(
@@ -45,7 +33,22 @@ fn token(text: &str, folder: Option<&str>) -> Result<String, Problem> {
             "put the token into a file of its own (mode 0600) and write the file's path",
         ));
     }
-    text::path(text, folder)
+    file(text, folder)
+}
+
+/// A file's path, or a credential.
+pub(crate) fn file(text: &str, folder: Option<&str>) -> Result<String, Problem> {
+    let Some(name) = text.strip_prefix(CREDENTIAL) else { return text::path(text, folder) };
+    // systemd allows what a file may be called; more than this is never needed.
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let named = name.bytes().all(fits) && !name.starts_with('.') && !name.is_empty();
+    if named && name.len() <= MAX_CREDENTIAL {
+        return Ok(text.into());
+    }
+    Err(Problem::new(
+        format!("{:?} is no credential's name", text::shorten(name)),
+        "accepted: credential:NAME, as in LoadCredential=NAME:/path of the unit",
+    ))
 }
 
 const PROXY: &str = "http://[user[:password]@]host:port";

@@ -8,6 +8,7 @@ use van_model::{AddressChoice, Bind, ListenerSpec, Strategy, parse_duration};
 use crate::mistake::Problem;
 use crate::schema::{self, Key, Kind, Section};
 use crate::text::{self, parsed};
+use crate::tls;
 
 pub(crate) const SECTION: Section = Section {
     name: "listener",
@@ -19,6 +20,8 @@ pub(crate) const SECTION: Section = Section {
         Key::new("strategy", Kind::Text(strategy, Strategy::ACCEPTED)),
         Key::new("protocol", Kind::Text(text::protocol, text::PROTOCOL)),
         Key::new("udp_idle", Kind::Text(idle, IDLE)),
+        Key::new("routes", Kind::Routes),
+        Key::new("tls", tls::LISTENER),
         Key::new("bind", Kind::Text(bind, "host:port, unix:/path")),
     ],
     required: &["name", "bind"],

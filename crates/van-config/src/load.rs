@@ -105,6 +105,7 @@ fn config(merged: &Merged<'_>) -> Result<Config, Unfit> {
         identity: optional(figment, "identity")?,
         api: figment.extract_inner("api")?,
         metrics: optional(figment, "metrics")?,
+        tracing: optional(figment, "tracing")?,
         log: figment.extract_inner("log")?,
         limits: figment.extract_inner("limits")?,
     })
@@ -121,8 +122,12 @@ fn name_is_address(name: &str, entry: &mut Dict) {
     entry.entry("address".into()).or_insert_with(|| name.into());
 }
 
-/// Of several addresses the first is the listener's.
+/// Of several addresses the first is the listener's; with routes it may do without.
 fn first_is_address(name: &str, entry: &mut Dict) {
+    let has = |key: &str| entry.contains_key(key);
+    if has("routes") && !has("address") && !has("addresses") {
+        entry.insert("only_routes".into(), true.into());
+    }
     let first = match entry.get("addresses") {
         Some(Value::Array(_, several)) => several.first().and_then(Value::as_str),
         _ => None,

@@ -6,7 +6,8 @@ use figment::Figment;
 use figment::providers::Serialized;
 use figment::value::{Dict, Value};
 use van_model::{
-    ApiSpec, Bind, LimitsSpec, LogSpec, Mode, PodmanSpec, Protocol, ServicesSpec, SiteSpec,
+    ApiSpec, Bind, ConnectorTls, LimitsSpec, LogSpec, Mode, PodmanSpec, Protocol, RouteSpec,
+    ServicesSpec, SiteSpec,
 };
 
 use crate::layer::{self, Layer};
@@ -51,6 +52,8 @@ impl<'a> Merged<'a> {
         self.check_mode(mistakes);
         self.check_binds(mistakes);
         self.check_datagrams(mistakes);
+        self.check_routes(mistakes);
+        self.check_tls(mistakes);
     }
 
     fn check_names(&self, mistakes: &mut Vec<Mistake>) {
@@ -141,6 +144,64 @@ impl<'a> Merged<'a> {
                 }
             }
         }
+    }
+
+    /// What can be asked for depends on the protocol.
+    fn check_routes(&self, mistakes: &mut Vec<Mistake>) {
+        for name in self.names("listener") {
+            let key = format!("listener.{name}.routes");
+            let routes = self.figment.extract_inner::<Vec<RouteSpec>>(&key).unwrap_or_default();
+            let protocol = format!("listener.{name}.protocol");
+            let protocol = self.figment.extract_inner::<Protocol>(&protocol).unwrap_or_default();
+            let wrong = |(n, route): (usize, &RouteSpec)| Some((n, route.check(protocol).err()?));
+            let found = routes.iter().enumerate().find_map(wrong);
+            if let (Some(place), Some((n, error))) = (self.place(&key), found) {
+                let problem = Problem::plain(format!("route {}: {error}", n + 1));
+                mistakes.push(Mistake::new(place.clone(), &key, problem));
+            }
+        }
+    }
+
+    /// What TLS goes with.
+    fn check_tls(&self, mistakes: &mut Vec<Mistake>) {
+        for section in ["listener", "connector"] {
+            for name in self.names(section) {
+                let key = format!("{section}.{name}.tls");
+                let Some(place) = self.place(&key) else { continue };
+                if let Err(error) = self.tls_of(section, name) {
+                    mistakes.push(Mistake::new(place.clone(), &key, Problem::plain(error)));
+                }
+            }
+        }
+    }
+
+    fn tls_of(&self, section: &str, name: &str) -> Result<(), String> {
+        let has = |key: &str| self.figment.find_value(&format!("{section}.{name}.{key}")).is_ok();
+        let protocol = format!("{section}.{name}.protocol");
+        let protocol = self.figment.extract_inner::<Protocol>(&protocol).unwrap_or_default();
+        if protocol == Protocol::Udp {
+            return Err("tls goes with protocol tcp, http and http2, not with udp".into());
+        }
+        if section == "listener" {
+            return match (protocol, has("routes")) {
+                (Protocol::Tcp, true) => Err("routes of tcp read the server name that clients ask for and \
+                                              leave their TLS as it is: take out tls, or set protocol = \
+                                              \"http\""
+                    .into()),
+                _ => Ok(()),
+            };
+        }
+        let target = format!("connector.{name}.target");
+        let target = self.figment.extract_inner::<String>(&target).unwrap_or_default();
+        let has_host = has("target") && !target.starts_with("unix:") && !target.contains('/');
+        if !has_host && !has("tls.server_name") {
+            return Err(
+                "server_name is missing: the target has no host that a certificate could be of"
+                    .into(),
+            );
+        }
+        let tls = self.figment.extract_inner::<ConnectorTls>(&format!("connector.{name}.tls"));
+        tls.map_or(Ok(()), |tls| tls.check())
     }
 
     /// The merged entries of a list section, by name.

@@ -4,7 +4,7 @@ use crate::mistake::Problem;
 use crate::text::shorten;
 use crate::{
     accept, api, connector, console, identity, limits, link, listener, log, metrics, podman,
-    services, site,
+    services, site, tracing,
 };
 
 /// A section as the files write it: `[site]` or `[[link]]`.
@@ -58,16 +58,22 @@ pub(crate) enum Kind {
     Number(u64, u64),
     /// A number of bytes from the first to the second, as number or with a unit.
     Size(u64, u64),
+    /// A number from 0 to 1.
+    Share,
     /// `true` or `false`.
     Flag,
     /// A table of strings.
     Labels,
+    /// A list of a listener's routes.
+    Routes,
+    /// A table with keys of its own, and which of them must be there.
+    Table(&'static [Key], &'static [&'static str]),
     /// A key of the contract that this version can't follow.
     Later,
 }
 
 /// Every section that this version knows.
-pub(crate) const SECTIONS: [&Section; 13] = [
+pub(crate) const SECTIONS: [&Section; 14] = [
     &site::SECTION,
     &accept::SECTION,
     &link::SECTION,
@@ -79,6 +85,7 @@ pub(crate) const SECTIONS: [&Section; 13] = [
     &api::SECTION,
     &console::SECTION,
     &metrics::SECTION,
+    &tracing::SECTION,
     &log::SECTION,
     &limits::SECTION,
 ];

@@ -18,12 +18,13 @@ impl Loaded {
             "accept": config.accept,
             "link": named(&config.links, |link| &link.name, shown_link),
             "connector": named(&config.connectors, |c: &ConnectorSpec| &c.name, shown_connector),
-            "listener": named(&config.listeners, |l: &ListenerSpec| &l.name, object),
+            "listener": named(&config.listeners, |l: &ListenerSpec| &l.name, shown_listener),
             "services": config.services,
             "podman": config.podman,
             "identity": config.identity,
             "api": config.api,
             "metrics": config.metrics,
+            "tracing": config.tracing,
             "log": config.log,
             "limits": limits,
         });
@@ -89,6 +90,15 @@ fn shown_connector(connector: &ConnectorSpec) -> Map<String, Value> {
     }
     shown.insert("check_failures".into(), timing.failures.into());
     shown.insert("check_successes".into(), timing.successes.into());
+    shown
+}
+
+/// Without an address where it does without one.
+fn shown_listener(listener: &ListenerSpec) -> Map<String, Value> {
+    let mut shown = object(listener);
+    if shown.remove("only_routes").is_some() {
+        shown.remove("address");
+    }
     shown
 }
 

@@ -38,15 +38,11 @@ pub(crate) fn address(text: &str, _: Option<&str>) -> Result<String, Problem> {
     parsed::<Address>(text)
 }
 
-pub(crate) const PROTOCOL: &str = "\"tcp\", \"udp\"";
+pub(crate) const PROTOCOL: &str = "\"tcp\", \"http\", \"http2\", \"udp\"";
 
 pub(crate) fn protocol(text: &str, _: Option<&str>) -> Result<String, Problem> {
     match text.parse::<Protocol>() {
-        Ok(protocol) if protocol.is_supported() => Ok(protocol.to_string()),
-        Ok(protocol) => Err(Problem::new(
-            format!("protocol {:?} is not in this version yet", protocol.as_str()),
-            "\"tcp\" carries it as it is",
-        )),
+        Ok(protocol) => Ok(protocol.to_string()),
         Err(_) => Err(Problem::new(
             format!("{:?} is no protocol", shorten(text)),
             format!("accepted: {PROTOCOL}"),

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use figment::value::{Dict, Value};
 use toml::Spanned;
-use toml::de::{DeArray, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 use van_model::ByteSize;
 
 use crate::mistake::Problem;
-use crate::schema::{Kind, Rule};
-use crate::site;
+use crate::schema::{self, Key, Kind, Rule};
 use crate::text::shorten;
+use crate::{route, site};
 
 /// The most strings that a list may have; a site has far fewer addresses.
 const TEXTS: usize = 64;
@@ -53,8 +53,15 @@ pub(crate) fn read(
         (Kind::Size(min, max), DeValue::Integer(_) | DeValue::String(_)) => {
             size(value.get_ref(), *min, *max).map(Value::from).map_err(single)
         }
+        (Kind::Share, DeValue::Integer(_) | DeValue::Float(_)) => {
+            share(value.get_ref()).map(Value::from).map_err(single)
+        }
         (Kind::Flag, DeValue::Boolean(flag)) => Ok(Value::from(*flag)),
         (Kind::Labels, DeValue::Table(_)) => labels(value),
+        (Kind::Routes, DeValue::Array(array)) => route::read(array),
+        (Kind::Table(keys, required), DeValue::Table(entries)) => {
+            table(keys, required, entries, value.span(), folder)
+        }
         (Kind::Later, _) => {
             Err(single(Problem::new("not in this version yet", "take this key out")))
         }
@@ -86,6 +93,34 @@ fn texts(
         }
     }
     if flaws.is_empty() { Ok(Value::from(found)) } else { Err(flaws) }
+}
+
+fn table(
+    keys: &'static [Key],
+    required: &[&str],
+    entries: &DeTable<'_>,
+    span: Range<usize>,
+    folder: Option<&str>,
+) -> Result<Value, Vec<Flaw>> {
+    let (mut found, mut flaws) = (Dict::new(), Vec::new());
+    for (name, value) in entries {
+        let Some(key) = keys.iter().find(|key| key.name == name.get_ref()) else {
+            let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+            let problem = schema::unknown("key", name.get_ref(), &names, &names);
+            flaws.push(Flaw { span: name.span(), problem });
+            continue;
+        };
+        match read(&key.kind, value, folder) {
+            Ok(value) => drop(found.insert(key.name.into(), value)),
+            Err(more) => flaws.extend(more),
+        }
+    }
+    let missing = required.iter().find(|name| !entries.iter().any(|(n, _)| n.get_ref() == **name));
+    if let Some(name) = missing {
+        let hint = format!("write {name} = …");
+        flaws.push(Flaw { span, problem: Problem::new(format!("{name} is missing"), hint) });
+    }
+    if flaws.is_empty() { Ok(found.into()) } else { Err(flaws) }
 }
 
 fn labels(value: &Spanned<DeValue<'_>>) -> Result<Value, Vec<Flaw>> {
@@ -133,6 +168,18 @@ fn size(value: &DeValue<'_>, min: u64, max: u64) -> Result<u64, Problem> {
     })
 }
 
+fn share(value: &DeValue<'_>) -> Result<f64, Problem> {
+    let shown = match value {
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        other => return Err(wrong_type(&Kind::Share, other)),
+    };
+    let found = shown.parse().ok();
+    found.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| {
+        Problem::new(format!("{} is out of range", shorten(&shown)), accepted(&Kind::Share))
+    })
+}
+
 /// The accepted values of a kind, as a hint says them.
 pub(crate) fn accepted(kind: &Kind) -> String {
     match kind {
@@ -141,8 +188,14 @@ pub(crate) fn accepted(kind: &Kind) -> String {
         Kind::Size(min, max) => {
             format!("accepted: {} to {}", ByteSize::bytes(*min), ByteSize::bytes(*max))
         }
+        Kind::Share => "accepted: 0 to 1, as 0.01".into(),
         Kind::Flag => "accepted: true, false".into(),
         Kind::Labels => "accepted: a table of strings, as { region = \"eu\" }".into(),
+        Kind::Routes => "accepted: a list of tables, as [{ path = \"/api\", to = \"api\" }]".into(),
+        Kind::Table(keys, _) => {
+            let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+            format!("accepted: a table with {}", names.join(", "))
+        }
         Kind::Later => String::new(),
     }
 }
@@ -153,13 +206,15 @@ fn wrong_type(kind: &Kind, found: &DeValue<'_>) -> Problem {
         Kind::Texts(..) => "a list of strings",
         Kind::Number(..) => "a whole number",
         Kind::Size(..) => "a size",
+        Kind::Share => "a number",
         Kind::Flag => "true or false",
-        Kind::Labels | Kind::Later => "a table",
+        Kind::Routes => "a list of tables",
+        Kind::Labels | Kind::Table(..) | Kind::Later => "a table",
     };
     type_problem(found, expected, accepted(kind))
 }
 
-fn type_problem(found: &DeValue<'_>, expected: &str, hint: String) -> Problem {
+pub(crate) fn type_problem(found: &DeValue<'_>, expected: &str, hint: String) -> Problem {
     let found = match found {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",

@@ -300,3 +300,42 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn routes_are_read_in_their_short_and_long_forms() {
+    let text = r#"
+[[listener]]
+name = "web"
+protocol = "http"
+bind = "127.0.0.1:8080"
+routes = [
+  { host = "Shop.example.org", path = "/api", method = "GET", headers = { X-Canary = "1" }, to = "api" },
+  { to = [{ address = "api", weight = 90 }, { address = "api-next", weight = 10 }, "old=0"], timeout = "30s" },
+  { path_exact = "/old", query = { V = "1" }, to = ["shop"], rewrite_path = "/new", rewrite_host = "new.local",
+    set_headers = { X-A = "b" }, remove_headers = ["X-B"] },
+]
+[[listener]]
+name = "both"
+address = "shop"
+protocol = "http"
+bind = "127.0.0.1:8081"
+routes = [{ path = "/api", to = "api" }]
+"#;
+    let loaded = good(&[("vand.toml", text)], &[]);
+    let [web, both] = &loaded.config.listeners[..] else { panic!("two listeners") };
+    assert!(web.only_routes && web.choices().is_empty());
+    assert!(!both.only_routes && both.choices()[0].address.as_str() == "shop");
+    let all: Vec<_> = web.all_addresses().iter().map(ToString::to_string).collect();
+    assert_eq!(all, ["api", "api-next", "shop"]);
+    let json = serde_json::to_value(&web.routes).unwrap();
+    let expected = serde_json::json!([
+        {"host": "shop.example.org", "path": "/api", "method": "GET", "headers": {"x-canary": "1"},
+         "to": ["api"]},
+        {"to": ["api=90", "api-next=10", "old=0"], "timeout_ms": 30000},
+        {"path_exact": "/old", "query": {"V": "1"}, "to": ["shop"], "rewrite_path": "/new",
+         "rewrite_host": "new.local", "set_headers": {"x-a": "b"}, "remove_headers": ["x-b"]},
+    ]);
+    assert_eq!(json, expected);
+    assert!(loaded.values().iter().all(|value| &*value.key != "listener.web.address"));
+    assert!(loaded.values().iter().any(|value| &*value.key == "listener.both.address"));
+}

@@ -27,7 +27,7 @@ fn one(text: &str, expected: &str) {
 #[test]
 fn unknown_section() {
     let sections = "accepted: [site], [accept], [[link]], [[connector]], [[listener]], [services], \
-                    [podman], [identity], [api], [console], [metrics], [log], [limits]";
+                    [podman], [identity], [api], [console], [metrics], [tracing], [log], [limits]";
     one(
         "\n[acept]\nlisten = []\n",
         &format!(
@@ -52,7 +52,7 @@ fn unknown_key() {
         "[[connector]]\nname = \"pg\"\ntarget = \"a:1\"\nimage = \"pg\"\n",
         "vand.toml:4:1: connector.pg.image: unknown key \"image\"; accepted: name, \
          address, protocol, target, container, pod, port, service_port, check, check_idle, check_interval, \
-         check_timeout, check_failures, check_successes, proxy_protocol, priority, weight",
+         check_timeout, check_failures, check_successes, proxy_protocol, priority, weight, tls",
     );
 }
 
@@ -200,6 +200,73 @@ fn names_and_words() {
 }
 
 #[test]
+fn a_routes_mistake_stands_at_its_key() {
+    let listener = |protocol: &str, routes: &str| {
+        format!(
+            "[[listener]]\nname = \"x\"\nprotocol = \"{protocol}\"\nbind = \"a:1\"\nroutes = [{routes}]\n"
+        )
+    };
+    for (routes, at, expected) in [
+        (
+            "{ path = \"/\" }",
+            "5:11",
+            "route 1: to: a route leads to 1 to 16 addresses; write to = \"ADDRESS\"",
+        ),
+        (
+            "{ to = \"a\" }, { paht = \"/\", to = \"a\" }",
+            "5:27",
+            "route 2: unknown key \"paht\"; did you mean \
+          \"path\"? accepted: host, path, path_exact, method, headers, query, to, rewrite_host, rewrite_path, \
+          set_headers, remove_headers, timeout",
+        ),
+        (
+            "{ path = \"api\", to = \"a\" }",
+            "5:20",
+            "route 1: path: a path begins with / and has no ?, # or blank",
+        ),
+        (
+            "{ method = \"get\", to = \"a\" }",
+            "5:22",
+            "route 1: method: a method is written in capitals, as \"GET\"",
+        ),
+        (
+            "{ to = [{ address = \"a\", weight = 70000 }] }",
+            "5:18",
+            "route 1: to: 70000 is no weight; accepted: 0 to 65535",
+        ),
+        (
+            "{ to = \"a\", timeout = \"2h\" }",
+            "5:33",
+            "route 1: timeout: \"2h\" can't be used; accepted: a \
+          duration from 1ms to 1h, as \"30s\"",
+        ),
+        (
+            "{ to = \"a\", headers = { a = 1 } }",
+            "5:33",
+            "route 1: headers: wrong type: a whole number where a \
+          string is expected; write it in quotes",
+        ),
+        (
+            "\"a\"",
+            "5:11",
+            "wrong type: a string where a table is expected; write { path = \"/api\", to = \"api\" }",
+        ),
+    ] {
+        let expected = format!("vand.toml:{at}: listener.x.routes: {expected}");
+        one(&listener("http", routes), &expected);
+    }
+    one(
+        &listener("tcp", "{ host = \"a.b\", path = \"/\", to = \"a\" }"),
+        "vand.toml:5:10: listener.x.routes: route 1: path: protocol \"tcp\" routes by the TLS server name: \
+         only host and to are known; take it out, or set protocol = \"http\"",
+    );
+    one(
+        &listener("udp", "{ to = \"a\" }"),
+        "vand.toml:5:10: listener.x.routes: route 1: to: datagrams have no routes; take routes out",
+    );
+}
+
+#[test]
 fn datagrams_go_to_ports_for_a_bounded_time() {
     let hint = "protocol \"udp\" takes host:port, in a connector also a container or pod";
     one(
@@ -231,19 +298,11 @@ fn datagrams_go_to_ports_for_a_bounded_time() {
 }
 
 #[test]
-fn protocols_of_later_versions() {
-    for later in ["http", "http2"] {
-        one(
-            &format!("[[listener]]\nname = \"x\"\nbind = \"a:1\"\nprotocol = \"{later}\"\n"),
-            &format!(
-                "vand.toml:4:12: listener.x.protocol: protocol \"{later}\" is not in this version \
-                 yet; \"tcp\" carries it as it is"
-            ),
-        );
-    }
+fn what_is_no_protocol() {
     one(
         "[[listener]]\nname = \"x\"\nbind = \"a:1\"\nprotocol = \"tpc\"\n",
-        "vand.toml:4:12: listener.x.protocol: \"tpc\" is no protocol; accepted: \"tcp\", \"udp\"",
+        "vand.toml:4:12: listener.x.protocol: \"tpc\" is no protocol; accepted: \"tcp\", \
+         \"http\", \"http2\", \"udp\"",
     );
 }
 
@@ -469,6 +528,41 @@ fn proxies_and_tokens_are_never_repeated() {
         &format!("{link}token = \"credential:../public\"\n"),
         "vand.toml:3:9: link.l.token: \"../public\" is no credential's name; accepted: \
          credential:NAME, as in LoadCredential=NAME:/path of the unit",
+    );
+}
+
+#[test]
+fn tls_goes_with_streams_and_whole_pairs() {
+    let listener = "[[listener]]\nname = \"x\"\nbind = \"a:1\"\n";
+    one(
+        &format!("{listener}tls = {{ certificate = \"c\" }}\n"),
+        "vand.toml:4:7: listener.x.tls: key is missing; write key = …",
+    );
+    one(
+        &format!("{listener}protocol = \"udp\"\ntls = {{ certificate = \"c\", key = \"k\" }}\n"),
+        "vand.toml:5:7: listener.x.tls: tls goes with protocol tcp, http and http2, not with udp",
+    );
+    one(
+        &format!("{listener}tls = {{ certificate = \"c\", kez = \"k\", key = \"k\" }}\n"),
+        "vand.toml:4:28: listener.x.tls: unknown key \"kez\"; did you mean \"key\"? accepted: certificate, \
+         key, client_ca",
+    );
+    let connector = |target: &str, tls: &str| {
+        format!("[[connector]]\nname = \"x\"\ntarget = \"{target}\"\ntls = {tls}\n")
+    };
+    one(
+        &connector("unix:/run/x", "{}"),
+        "vand.toml:4:7: connector.x.tls: server_name is missing: the target has no host that a certificate \
+         could be of",
+    );
+    one(
+        &connector("a:1", "{ key = \"k\" }"),
+        "vand.toml:4:7: connector.x.tls: tls.key needs tls.certificate, the file it is the key of",
+    );
+    one(
+        &connector("a:1", "{ server_name = \"a b\" }"),
+        "vand.toml:4:23: connector.x.tls: \"a b\" is no server name; accepted: a DNS name or an IP address, \
+         as \"db.example.org\"",
     );
 }
 

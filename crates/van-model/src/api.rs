@@ -5,6 +5,7 @@
 
 mod check;
 mod network;
+mod tap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub use network::{
     FlowQuery, NetworkLink, NetworkOffer, NetworkSite, PingHop, PingReply, PingRequest, Trace,
     TraceCandidate, TraceHop, TraceRequest,
 };
+pub use tap::{RequestRecord, TapLine, is_secret, shown_field, shown_query};
 
 /// Who said that a resource is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,6 +127,13 @@ pub struct ListenerView {
     /// Of datagrams: time without one after which a client's session ends, 1,000 to 3,600,000 ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp_idle_ms: Option<u64>,
+    /// Where requests go by what they ask for; what matches none goes to `address`, or nowhere where
+    /// there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<crate::RouteSpec>,
+    /// TLS towards the clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<crate::ListenerTls>,
 }
 
 /// A connector's spec; also that of `PUT /v1/connectors/NAME`.
@@ -157,6 +166,9 @@ pub struct ConnectorView {
     /// Share under `weighted`; default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<std::num::NonZeroU16>,
+    /// TLS towards the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<crate::ConnectorTls>,
 }
 
 /// A token's spec; also the body of `POST /v1/tokens`.
@@ -312,6 +324,22 @@ pub struct FlowRecord {
     pub bytes_received: u64,
     /// How it ended.
     pub end: Option<FlowEnd>,
+    /// Of a client's connection to a service of requests: those that were answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<FlowRequests>,
+}
+
+/// The requests of one client's connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowRequests {
+    /// How many were answered.
+    pub count: u64,
+    /// The method of the last.
+    pub method: String,
+    /// The path of the last, without the query, the first 256 bytes.
+    pub path: String,
+    /// The status of the last.
+    pub status: u16,
 }
 
 /// Body of `POST /v1/log`.

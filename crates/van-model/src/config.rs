@@ -31,6 +31,8 @@ pub struct Config {
     pub api: ApiSpec,
     /// `[metrics]`; absent: only the socket in the runtime directory tells them.
     pub metrics: Option<MetricsSpec>,
+    /// `[tracing]`; absent: requests have no spans.
+    pub tracing: Option<TracingSpec>,
     /// `[log]`
     pub log: LogSpec,
     /// `[limits]`
@@ -89,6 +91,50 @@ pub struct MetricsSpec {
     pub listen: SocketAddr,
 }
 
+/// `[tracing]`: where spans of requests go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracingSpec {
+    /// The base of a collector that speaks OTLP over HTTP, as `http://127.0.0.1:4318`.
+    pub otlp: String,
+    /// The share of requests without a parent that get spans. Default: all.
+    #[serde(default)]
+    pub sample: SampleRate,
+}
+
+/// A share of all, 0 to 1, in millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "f64", into = "f64")]
+pub struct SampleRate(u32);
+
+impl SampleRate {
+    const ALL: u32 = 1_000_000;
+
+    /// The share in millionths, 0..=1,000,000.
+    pub fn millionths(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for SampleRate {
+    fn default() -> Self {
+        Self(Self::ALL)
+    }
+}
+
+impl From<f64> for SampleRate {
+    /// Rounds to a millionth; what is below 0 or above 1 is cut to that.
+    fn from(share: f64) -> Self {
+        let all = f64::from(Self::ALL);
+        Self((share * all).round().clamp(0.0, all) as u32)
+    }
+}
+
+impl From<SampleRate> for f64 {
+    fn from(rate: SampleRate) -> Self {
+        Self::from(rate.0) / Self::from(SampleRate::ALL)
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogSpec {
@@ -145,6 +191,7 @@ impl Config {
             identity: None,
             api: ApiSpec::default(),
             metrics: None,
+            tracing: None,
             log: LogSpec::default(),
             limits: LimitsSpec::default(),
         }

@@ -265,6 +265,13 @@ pub const EXPLANATIONS: &[Explanation] = &[
          can't reach.",
         "Give the daemon CAP_NET_ADMIN by the drop-in subnet.conf, or choose a free services.subnet.",
     ),
+    code(
+        "TlsFiles",
+        "The certificate, key or authorities of a listener's tls can't be used: the message says which and \
+         why. What was read before is used on; clients are refused where there is none.",
+        "Mend or replace the file; it is read again within 5 s. 'openssl x509 -in FILE -noout -text' shows \
+         what it holds.",
+    ),
     code("TokenAccepted", "A token of another site was redeemed; the two trust each other.", ""),
     code("TokenCreated", "A token was made here.", ""),
     code("TokenRedeemed", "A site redeemed a token of this one.", ""),

@@ -88,13 +88,6 @@ words! {
     } accepted "tcp, http, http2, udp"
 }
 
-impl Protocol {
-    /// Whether this version carries the protocol.
-    pub const fn is_supported(self) -> bool {
-        matches!(self, Self::Tcp | Self::Udp)
-    }
-}
-
 words! {
     /// How a target is chosen for a new flow.
     Strategy {

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Bind, Check, HostPort, Mode, Name, Protocol, Strategy, Target};
+use crate::{
+    Address, Bind, Check, ConnectorTls, HostPort, ListenerTls, Mode, Name, Protocol, RouteSpec,
+    Strategy, Target,
+};
 
 /// The cost of a link, 1..=65535; both ends use the dialler's.
 pub type Cost = NonZeroU16;
@@ -93,9 +96,31 @@ pub struct ConnectorSpec {
     /// Share under the `weighted` strategy, 1..=65535.
     #[serde(default = "one")]
     pub weight: NonZeroU16,
+    /// TLS towards the workload. `None`: its bytes as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ConnectorTls>,
 }
 
 impl ConnectorSpec {
+    /// Says what does not go together.
+    ///
+    /// # Errors
+    /// TLS with datagrams, with a PROXY header, without a name to verify, or half a key pair.
+    pub fn check_tls(&self) -> Result<(), String> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        if self.protocol == Protocol::Udp {
+            return Err("tls goes with protocol tcp, http and http2, not with udp".into());
+        }
+        if tls.server_name.is_none() && !matches!(self.target, Target::Tcp(_)) {
+            return Err(
+                "tls.server_name is missing: the target has no host that a certificate could be \
+                        of"
+                .into(),
+            );
+        }
+        tls.check()
+    }
+
     /// Sets what follows from the rest: a target of datagrams is not asked for a TCP connection.
     #[must_use]
     pub fn settled(mut self) -> Self {
@@ -179,6 +204,16 @@ pub struct ListenerSpec {
     /// while only one side has spoken. Default: 60 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp_idle_ms: Option<u64>,
+    /// Where requests go by what they ask for; of `tcp`, connections by their TLS server name. Empty: all
+    /// go to the listener's addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteSpec>,
+    /// Whether what matches no route goes nowhere; `address` is no more than a name then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_routes: bool,
+    /// TLS towards the clients. `None`: their bytes as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
 }
 
 impl ListenerSpec {
@@ -191,12 +226,36 @@ impl ListenerSpec {
         if self.udp_idle_ms.is_some_and(|ms| !range.contains(&ms)) {
             return Err("udp_idle is out of range: from 1s to 1h".into());
         }
+        if self.tls.is_some() && self.protocol == Protocol::Udp {
+            return Err("tls goes with protocol tcp, http and http2, not with udp".into());
+        }
+        if self.tls.is_some() && self.protocol == Protocol::Tcp && !self.routes.is_empty() {
+            return Err(
+                "routes of tcp read the server name that clients ask for and leave their TLS as \
+                        it is: take out tls, or set protocol = \"http\""
+                    .into(),
+            );
+        }
         match (self.protocol, &self.bind) {
             (Protocol::Udp, Bind::Unix(_)) => {
                 Err("a listener of datagrams binds host:port, not unix:/path".into())
             }
-            _ => Ok(()),
+            _ => self.check_routes(),
         }
+    }
+
+    fn check_routes(&self) -> Result<(), String> {
+        if self.routes.len() > RouteSpec::MOST {
+            return Err(format!("a listener has {} routes at most", RouteSpec::MOST));
+        }
+        if self.only_routes && self.routes.is_empty() {
+            return Err("a listener needs an address or routes".into());
+        }
+        let wrong = |(n, route): (usize, &RouteSpec)| {
+            let error = route.check(self.protocol).err()?;
+            Some(format!("routes[{n}].{error}"))
+        };
+        self.routes.iter().enumerate().find_map(wrong).map_or(Ok(()), Err)
     }
 
     /// Time without a datagram after which a client's session ends.
@@ -207,12 +266,38 @@ impl ListenerSpec {
     /// A listener for one address with every default.
     pub fn new(name: Name, address: Address, bind: Bind) -> Self {
         let (protocol, strategy) = (Protocol::default(), Strategy::default());
-        Self { name, address, protocol, bind, strategy, addresses: Vec::new(), udp_idle_ms: None }
+        let (addresses, routes) = (Vec::new(), Vec::new());
+        let (udp_idle_ms, only_routes) = (None, false);
+        Self {
+            name,
+            address,
+            protocol,
+            bind,
+            strategy,
+            addresses,
+            udp_idle_ms,
+            routes,
+            only_routes,
+            tls: None,
+        }
     }
 
-    /// The addresses that it offers, at least one.
+    /// Every address that it leads to, by a route or without one: each once, at least one.
+    pub fn all_addresses(&self) -> Vec<Address> {
+        let routed = self.routes.iter().flat_map(RouteSpec::choices);
+        let mut all: Vec<Address> = Vec::new();
+        for choice in self.choices().into_iter().chain(routed) {
+            if !all.contains(&choice.address) {
+                all.push(choice.address);
+            }
+        }
+        all
+    }
+
+    /// The addresses where what matches no route goes; none where it goes nowhere.
     pub fn choices(&self) -> Vec<AddressChoice> {
         match &self.addresses[..] {
+            _ if self.only_routes => Vec::new(),
             [] => vec![AddressChoice { address: self.address.clone(), weight: one() }],
             several => several.to_vec(),
         }
@@ -237,6 +322,9 @@ pub enum AddressChoiceError {
     /// The weight.
     #[error("{0:?} is no weight from 1 to 65535")]
     Weight(String),
+    /// The weight of a route's address.
+    #[error("{0:?} is no weight from 0 to 65535")]
+    Share(String),
 }
 
 impl std::str::FromStr for AddressChoice {

@@ -171,6 +171,9 @@ pub struct ListenerStatus {
     /// Datagrams, of a service that carries these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datagrams: Option<DatagramStatus>,
+    /// When the certificate expires with which it ends its clients' TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_expires: Option<Timestamp>,
     /// `Ready`: the port is reserved and a target can be reached.
     pub conditions: Conditions,
 }
@@ -272,8 +275,24 @@ pub struct ServiceStatus {
     /// Datagrams, of a service that carries these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datagrams: Option<DatagramStatus>,
+    /// Requests, of a service that is balanced by request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestStatus>,
     /// `Ready`: a target can be reached; `Conflict`: sites offer it differently.
     pub conditions: Conditions,
+}
+
+/// Counts of requests since the daemon started.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RequestStatus {
+    /// Requests that last now.
+    pub open: u64,
+    /// Requests that were answered.
+    pub total: u64,
+    /// The same by method (rare ones as `other`), then by the class of the answer's status: `2xx`.
+    pub answered: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Median and 99th percentile of the time to the head of the answer, in milliseconds.
+    pub latency_ms: Option<Quantiles>,
 }
 
 /// Two points of a distribution, in milliseconds.
