@@ -30,6 +30,7 @@ use crate::signal::ReadyList;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
 use crate::transport::Transport;
+use crate::workers::after_sockets;
 
 pub(crate) use command::FlowMap;
 
@@ -201,9 +202,8 @@ impl Connection {
         self.core.ready.register(cx.waker());
         match self.round(cx) {
             Ok(true) => {
-                // The runtime looks at all sockets before the next round, so that a small message
-                // waits for one of them at most.
-                cx.waker().wake_by_ref();
+                // A small message waits for one round at most.
+                after_sockets(cx);
                 Poll::Pending
             }
             Ok(false) => self.rest(cx),

@@ -43,6 +43,9 @@ pub struct NewFlow {
 pub trait Retry: Send + Sync + std::fmt::Debug {
     /// Finds another target or ends the flow. Must not block.
     fn retry(&self, flow: NewFlow, why: ResetCode);
+
+    /// Hears that a flow has reached the target of this name.
+    fn accepted(&self, _target: &str) {}
 }
 
 /// A workload's connection, made for a flow that came over a link.
@@ -193,7 +196,10 @@ impl Flow {
 
     /// The egress accepted: nothing needs to be kept any longer, but that datagrams may go elsewhere
     /// at any time.
-    pub(crate) fn accepted(&mut self) {
+    pub(crate) fn accepted(&mut self, target: &str) {
+        if let Some(unaccepted) = &self.unaccepted {
+            unaccepted.retry.accepted(target);
+        }
         if self.exchange.is_none() {
             self.unaccepted = None;
         }

@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use van_model::api::{FlowEnd, FlowRecord, FlowSide};
+use van_model::api::{FlowEnd, FlowRecord, FlowRequests, FlowSide, TapLine};
 use van_model::{Address, SiteId};
 
 use crate::meter::Count;
+use crate::tap::Tap;
 
 /// Ended flows that are kept.
 const RECENT: usize = 1024;
+
+/// Bytes of a request's path that are kept.
+const PATH: usize = 256;
 
 /// Parts of the table of open flows, so that workers seldom wait for one another.
 const SHARDS: usize = 16;
@@ -23,6 +27,7 @@ const SHARDS: usize = 16;
 pub struct FlowLog {
     open: [Mutex<BTreeMap<u64, Arc<Entry>>>; SHARDS],
     recent: Mutex<VecDeque<FlowRecord>>,
+    tap: Tap,
     next: AtomicU64,
 }
 
@@ -45,9 +50,12 @@ struct Entry {
 /// What becomes known of a flow on its way.
 #[derive(Debug, Default)]
 struct Way {
+    /// Where it is not the one that the listener has.
+    address: Option<Address>,
     site: Option<SiteId>,
     target: Option<Box<str>>,
     end: Option<FlowEnd>,
+    requests: Option<FlowRequests>,
 }
 
 /// Keeps a flow in the log as open until it is dropped.
@@ -78,6 +86,11 @@ impl FlowLog {
         let logged = self.begin(FlowSide::Egress, address, None, client);
         logged.to_site(from);
         logged
+    }
+
+    /// Who watches.
+    pub fn tap(&self) -> &Tap {
+        &self.tap
     }
 
     fn begin(
@@ -123,6 +136,14 @@ impl FlowLog {
 }
 
 impl Logged {
+    /// Notes the address that was taken.
+    pub fn to_address(&self, address: &Address) {
+        let mut way = self.entry.way.lock();
+        if *address != *way.address.as_ref().unwrap_or(&self.entry.address) {
+            way.address = Some(address.clone());
+        }
+    }
+
     /// Notes the site at the other end.
     pub fn to_site(&self, site: SiteId) {
         self.entry.way.lock().site = Some(site);
@@ -134,6 +155,52 @@ impl Logged {
         self.entry.reached.store(us, Ordering::Relaxed);
         if !target.is_empty() {
             self.entry.way.lock().target = Some(target.into());
+        }
+        self.tell(None);
+    }
+
+    /// Notes a request that was answered, and the target that did, if any.
+    pub fn request(&self, method: &str, path: &str, status: u16, target: Option<&str>) {
+        let mut way = self.entry.way.lock();
+        if let Some(target) = target.filter(|target| !target.is_empty())
+            && way.target.as_deref() != Some(target)
+        {
+            way.target = Some(target.into());
+        }
+        let (method, path) =
+            (&method[..method.floor_char_boundary(PATH)], &path[..path.floor_char_boundary(PATH)]);
+        let all = way.requests.get_or_insert_with(|| FlowRequests {
+            count: 0,
+            method: String::new(),
+            path: String::new(),
+            status,
+        });
+        all.count += 1;
+        all.status = status;
+        for (kept, fresh) in [(&mut all.method, method), (&mut all.path, path)] {
+            kept.clear();
+            kept.push_str(fresh);
+        }
+    }
+
+    /// The listener's address, or the one that was taken last.
+    pub fn address(&self) -> Address {
+        self.entry.way.lock().address.as_ref().unwrap_or(&self.entry.address).clone()
+    }
+
+    /// The log in which it is.
+    pub fn flow_log(&self) -> &Arc<FlowLog> {
+        &self.log
+    }
+
+    /// Tells those who watch the service of a flow without requests.
+    fn tell(&self, ended: Option<Timestamp>) {
+        if self.log.tap.is_open() {
+            let record = self.entry.record(ended);
+            if record.requests.is_none() && record.connect_ms.is_some() {
+                let address = record.address.clone();
+                self.log.tap.tell(&address, &TapLine::Flow(record.into()));
+            }
         }
     }
 
@@ -151,7 +218,9 @@ impl Logged {
 impl Drop for Logged {
     fn drop(&mut self) {
         self.log.shard(self.entry.id).lock().remove(&self.entry.id);
-        let record = self.entry.record(Some(Timestamp::now()));
+        let now = Some(Timestamp::now());
+        self.tell(now);
+        let record = self.entry.record(now);
         let mut recent = self.log.recent.lock();
         if recent.len() >= RECENT {
             recent.pop_front();
@@ -167,7 +236,7 @@ impl Entry {
         FlowRecord {
             id: self.id,
             side: self.side,
-            address: self.address.clone(),
+            address: way.address.as_ref().unwrap_or(&self.address).clone(),
             listener: self.listener.as_deref().map(Into::into),
             client: self.client.map(|c| c.to_string()),
             peer: way.site,
@@ -179,6 +248,7 @@ impl Entry {
             bytes_sent: self.sent.get(),
             bytes_received: self.received.get(),
             end: ended.map(|_| way.end.unwrap_or(FlowEnd::Closed)),
+            requests: way.requests.clone(),
         }
     }
 }

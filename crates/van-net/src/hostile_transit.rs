@@ -72,7 +72,7 @@ impl Between {
     /// A client whose flow takes the circuit.
     fn client(&self) -> TcpStream {
         let (client, flow) = self.network.flow();
-        self.network.sites[0].links.sessions()[0].open(Box::new(flow)).unwrap();
+        self.network.sites[0].links.sessions()[0].open(Box::new(flow), None).unwrap();
         client
     }
 }

@@ -29,8 +29,10 @@ mod meter;
 mod pipe;
 mod proxy;
 mod remote;
+mod requests;
 mod signal;
 mod socket;
+mod tap;
 mod tasks;
 mod tls;
 mod transit;
@@ -53,10 +55,12 @@ pub use meter::{Count, Counted, DatagramCounts, Histogram, Lost, Meter};
 pub use pipe::Pipe;
 pub use proxy::{Proxy, ProxyError};
 pub use remote::{Paths, Remote, Router};
+pub use requests::RequestCounts;
 pub use socket::{Read, Socket};
+pub use tap::Tap;
 pub use tasks::Tasks;
 pub use tls::TlsInfo;
-pub use workers::Workers;
+pub use workers::{Workers, after_sockets};
 
 #[cfg(test)]
 #[allow(dead_code, reason = "the other tests of circuits use the rest of it")]

@@ -123,20 +123,27 @@ impl Link {
         }
     }
 
-    /// Hands a client's flow to the connection with the least to do; gives it back when none
-    /// takes flows.
-    pub fn open(&self, flow: Box<NewFlow>) -> Result<(), Box<NewFlow>> {
-        self.open_on(flow).map(|_| ())
+    /// Hands a client's flow to the connection with the least to do, if it can be one of the worker
+    /// `near`; gives it back when none takes flows.
+    pub fn open(&self, flow: Box<NewFlow>, near: Option<usize>) -> Result<(), Box<NewFlow>> {
+        self.open_on(flow, near).map(|_| ())
     }
 
     /// The same; returns the worker on which the flow's connection lives.
-    pub(crate) fn open_on(&self, mut flow: Box<NewFlow>) -> Result<usize, Box<NewFlow>> {
+    pub(crate) fn open_on(
+        &self,
+        mut flow: Box<NewFlow>,
+        near: Option<usize>,
+    ) -> Result<usize, Box<NewFlow>> {
         if self.going_away.load(Ordering::Relaxed) {
             return Err(flow);
         }
         let members = self.members.load();
         let mut order: Vec<&Arc<Member>> = members.iter().collect();
-        order.sort_by_key(|m| (m.handle.load.queued.get(), m.handle.load.flows.get()));
+        order.sort_by_key(|m| {
+            let is_far = near.is_some_and(|worker| worker != m.worker);
+            (is_far, m.handle.load.queued.get(), m.handle.load.flows.get())
+        });
         for member in order {
             match member.handle.commands.try_send(Command::Open(flow)) {
                 Ok(()) => return Ok(member.worker),

@@ -8,6 +8,7 @@ use van_model::api::FlowEnd;
 use van_model::status::Quantiles;
 
 use crate::flow_log::Logged;
+use crate::requests::RequestCounts;
 
 /// One number that rises and falls.
 #[derive(Debug, Default)]
@@ -52,6 +53,8 @@ pub struct Meter {
     pub connect: Histogram,
     /// Datagrams, of services that carry these.
     pub datagrams: DatagramCounts,
+    /// Requests, of services that are balanced by request.
+    pub requests: RequestCounts,
 }
 
 /// Counts of datagrams; their bytes are counted with those of other flows.

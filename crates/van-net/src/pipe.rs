@@ -4,9 +4,11 @@
 //! writes never wait, each direction ends in order or by a reset, and dropping an end closes it: by a
 //! reset where it was not ended in order before.
 
+mod polled;
+
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -92,11 +94,29 @@ impl State {
         Some((lump, start))
     }
 
-    /// Copies from the first lump; returns how much.
-    fn copy_to(&mut self, buffer: &mut [u8]) -> usize {
+    /// Takes what there is room for; returns how much.
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(LIMIT.saturating_sub(self.waiting));
+        if count == 0 {
+            return 0;
+        }
+        match self.lumps.back_mut() {
+            Some(last) if last.len() + count <= LUMP => last.extend_from_slice(&bytes[..count]),
+            _ => {
+                let mut lump = std::mem::take(&mut self.spare);
+                lump.extend_from_slice(&bytes[..count]);
+                self.lumps.push_back(lump);
+            }
+        }
+        self.waiting += count;
+        count
+    }
+
+    /// Gives away up to `most` bytes of the first lump; returns how many.
+    fn give(&mut self, most: usize, take: &mut impl FnMut(&[u8])) -> usize {
         let Some(lump) = self.lumps.front() else { return 0 };
-        let count = buffer.len().min(lump.len() - self.start);
-        buffer[..count].copy_from_slice(&lump[self.start..self.start + count]);
+        let count = most.min(lump.len() - self.start);
+        take(&lump[self.start..self.start + count]);
         if self.start + count < lump.len() {
             self.start += count;
             self.waiting -= count;
@@ -142,17 +162,33 @@ impl Pipe {
 
     /// Reads into the buffers in turn.
     pub(crate) fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
+        let most = buffers.iter().map(|buffer| buffer.len()).sum();
+        let mut rooms = buffers.iter_mut();
+        let mut room: &mut [u8] = &mut [];
+        self.read_up_to(most, |mut bytes| {
+            while !bytes.is_empty() {
+                if room.is_empty() {
+                    // There is one for each byte that was asked for.
+                    let Some(next) = rooms.next() else { return };
+                    room = next;
+                }
+                let count = bytes.len().min(room.len());
+                let (now, later) = std::mem::take(&mut room).split_at_mut(count);
+                now.copy_from_slice(&bytes[..count]);
+                (room, bytes) = (later, &bytes[count..]);
+            }
+        })
+    }
+
+    /// Reads up to `most` bytes, piece by piece.
+    fn read_up_to(&self, most: usize, mut take: impl FnMut(&[u8])) -> io::Result<Read> {
         self.inward.change(|state| {
             if state.reset {
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
             let mut count = 0;
-            for buffer in buffers {
-                let mut filled = 0;
-                while filled < buffer.len() && state.waiting > 0 {
-                    filled += state.copy_to(&mut buffer[filled..]);
-                }
-                count += filled;
+            while count < most && state.waiting > 0 {
+                count += state.give(most - count, &mut take);
             }
             if count == 0 {
                 return Ok(if state.ended { Read::End } else { Read::Blocked });
@@ -184,26 +220,31 @@ impl Pipe {
         })
     }
 
+    /// Reads once: how many bytes, 0 at the end, `None` where there is nothing now.
+    ///
+    /// # Errors
+    /// Where the stream was reset.
+    pub fn read_once(&self, room: &mut [u8]) -> io::Result<Option<usize>> {
+        Ok(match self.read(&mut [IoSliceMut::new(room)])? {
+            Read::Bytes { count, .. } => Some(count),
+            Read::End => Some(0),
+            Read::Blocked => None,
+        })
+    }
+
     /// Writes what there is room for; 0: nothing now.
-    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+    ///
+    /// # Errors
+    /// Where the stream was reset, or nobody reads it any more.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all_of(&[IoSlice::new(bytes)])
+    }
+
+    /// Writes what there is room for of the pieces in turn; 0: nothing now.
+    fn write_all_of(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.outward.change(|state| {
             state.may_write()?;
-            let count = bytes.len().min(LIMIT.saturating_sub(state.waiting));
-            if count == 0 {
-                return Ok(0);
-            }
-            match state.lumps.back_mut() {
-                Some(last) if last.len() + count <= LUMP => {
-                    last.extend_from_slice(&bytes[..count]);
-                }
-                _ => {
-                    let mut lump = std::mem::take(&mut state.spare);
-                    lump.extend_from_slice(&bytes[..count]);
-                    state.lumps.push_back(lump);
-                }
-            }
-            state.waiting += count;
-            Ok(count)
+            Ok(pieces.iter().map(|piece| state.put(piece)).sum())
         })
     }
 
@@ -228,7 +269,8 @@ impl Pipe {
         })
     }
 
-    pub(crate) fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    /// Waits until there is something to read, or never will be.
+    pub fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.inward.0.lock();
         if state.readable() {
             return Poll::Ready(Ok(()));
@@ -237,7 +279,8 @@ impl Pipe {
         Poll::Pending
     }
 
-    pub(crate) fn poll_write_ready(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    /// Waits until there is room to write, or never will be.
+    pub fn poll_write_ready(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.outward.0.lock();
         if state.writable() {
             return Poll::Ready(Ok(()));
@@ -247,18 +290,18 @@ impl Pipe {
     }
 
     /// Whether the other end was aborted, or is gone.
-    pub(crate) fn failure(&self) -> Option<io::Error> {
+    pub fn failure(&self) -> Option<io::Error> {
         let gone = self.inward.0.lock().reset || self.outward.0.lock().deaf;
         gone.then(|| io::ErrorKind::ConnectionReset.into())
     }
 
     /// Ends this direction in order.
-    pub(crate) fn end_write(&self) {
+    pub fn end_write(&self) {
         self.outward.change(|state| state.ended = true);
     }
 
     /// Closes so that the other end sees a reset.
-    pub(crate) fn abort(&self) {
+    pub fn abort(&self) {
         self.outward.reset();
         self.inward.reset();
     }

@@ -131,7 +131,7 @@ impl Remote {
     /// many wait.
     pub fn open(self: &Arc<Self>, mut flow: Box<NewFlow>) -> Result<(), Box<NewFlow>> {
         if let Some(link) = self.session() {
-            match link.open(flow) {
+            match link.open(flow, None) {
                 Ok(()) => return Ok(()),
                 Err(back) => flow = back,
             }
@@ -140,7 +140,7 @@ impl Remote {
         // It may have come up since.
         if let Some(link) = self.session() {
             drop(waiting);
-            return link.open(flow);
+            return link.open(flow, None);
         }
         if waiting.flows.len() >= MAX_WAITING {
             return Err(flow);
@@ -267,7 +267,7 @@ impl Remote {
         hops.rotate_left(first);
         let mut worker = None;
         for hop in hops {
-            match hop.open_on(flow) {
+            match hop.open_on(flow, None) {
                 Ok(on) => {
                     worker = Some(on);
                     break;
@@ -371,7 +371,7 @@ impl Drop for Kept {
 
 fn give(flows: Vec<NewFlow>, link: &Arc<Link>) {
     for flow in flows {
-        if let Err(back) = link.open(Box::new(flow)) {
+        if let Err(back) = link.open(Box::new(flow), None) {
             back.send_back(ResetCode::Gone);
         }
     }

@@ -28,6 +28,14 @@ impl Tasks {
         Self { cancel: self.cancel.child_token(), ..self.clone() }
     }
 
+    /// The same tracker and cancellation on the runtime that is running.
+    ///
+    /// # Panics
+    /// Where none is.
+    pub fn here(&self) -> Self {
+        Self { runtime: Handle::current(), ..self.clone() }
+    }
+
     /// Runs `task` until it ends or is cancelled.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let cancel = self.cancel.clone();

@@ -35,7 +35,7 @@ impl Retry for NextHop {
             return flow.socket.abort();
         };
         flow.meter.open.add(1);
-        if let Err(flow) = link.open(Box::new(flow)) {
+        if let Err(flow) = link.open(Box::new(flow), None) {
             flow.send_back(ResetCode::Unreachable);
         }
     }
@@ -74,7 +74,7 @@ impl Links {
             let next = NextHop { left: parking_lot::Mutex::new(hops) };
             let first = next.left.lock().pop().ok_or(ResetCode::Unreachable)?;
             let flow = carrier(far, open, Arc::new(next), &self.transit_meter);
-            if let Err(flow) = first.open(Box::new(flow)) {
+            if let Err(flow) = first.open(Box::new(flow), None) {
                 flow.send_back(ResetCode::Unreachable);
             }
         }

@@ -34,8 +34,8 @@ impl Choice {
 /// Returns the candidate with the lowest cost + penalty + flows per target, and its score.
 ///
 /// `count` candidates are in the order of their cost, the first `cheapest` of which cost the same;
-/// `look` tells how one stands, `None` where it can't be used. Equal ones take turns: `turn` is a
-/// number that rises with each call. Of more than 16 a sample is looked at first, so that the work
+/// `look` tells how one stands, `None` where it can't be used. Equal ones take turns, in proportion to
+/// their targets: `turn` is a number that rises with each call. Of more than 16 a sample is looked at first, so that the work
 /// does not grow with their number.
 pub fn pick(
     count: usize,
@@ -53,7 +53,52 @@ pub fn pick(
         }
     }
     let first = spread(turn, count);
-    lowest((first..count).chain(0..first), &look)
+    if count > ALL {
+        return lowest((first..count).chain(0..first), &look);
+    }
+    let mut equal = Equal::default();
+    for i in (first..count).chain(0..first) {
+        if let Some(choice) = look(i).filter(|choice| choice.targets > 0) {
+            equal.add(i, choice);
+        }
+    }
+    equal.in_turn(turn)
+}
+
+/// The candidates with the lowest score so far.
+#[derive(Default)]
+struct Equal {
+    score: u64,
+    count: usize,
+    places: [usize; ALL],
+    /// The sum of the targets up to and with each.
+    ends: [u64; ALL],
+}
+
+impl Equal {
+    fn add(&mut self, place: usize, choice: Choice) {
+        let score = choice.score();
+        if self.count > 0 && score > self.score {
+            return;
+        }
+        if score < self.score {
+            self.count = 0;
+        }
+        let before = self.count.checked_sub(1).map_or(0, |last| self.ends[last]);
+        self.score = score;
+        self.places[self.count] = place;
+        self.ends[self.count] = before + u64::from(choice.targets);
+        self.count += 1;
+    }
+
+    /// The one whose turn it is; of those with as many targets each the first that was added.
+    fn in_turn(&self, turn: u64) -> Option<(usize, u64)> {
+        let ends = &self.ends[..self.count];
+        let each = *ends.first()?;
+        let alike = ends.iter().zip(1..).all(|(end, n)| *end == each * n);
+        let place = if alike { 0 } else { pick_weighted(ends, turn, false)? };
+        Some((self.places[place], self.score))
+    }
 }
 
 fn lowest(
@@ -191,5 +236,20 @@ mod tests {
         }
         assert_eq!(pick_weighted(&[0, 0], 1, false), None);
         assert_eq!(pick_weighted(&[u64::MAX], u64::MAX, false), Some(0));
+    }
+
+    #[test]
+    fn equal_ones_share_in_proportion_to_their_targets() {
+        let targets = [3, 0, 1, 4];
+        let mut count = [0; 4];
+        for turn in 0..8000 {
+            let look = |i: usize| {
+                Some(Choice { cost: 1, outstanding: 0, targets: targets[i], penalty: 0 })
+            };
+            count[pick(4, 4, turn, look).unwrap().0] += 1;
+        }
+        for (count, targets) in count.iter().zip(targets) {
+            assert!((i64::from(*count) - 1000 * i64::from(targets)).abs() <= 20, "{count:?}");
+        }
     }
 }

@@ -39,6 +39,18 @@ impl FlowMap {
     }
 }
 
+/// A workload on its way to its flow; where the flow is gone meanwhile, the workload sees a reset, not an
+/// empty request.
+struct Reached(Option<Box<Connected>>);
+
+impl Drop for Reached {
+    fn drop(&mut self) {
+        if let Some(connected) = self.0.take() {
+            connected.socket.abort();
+        }
+    }
+}
+
 impl Core {
     pub(super) fn poll_commands(
         &mut self,
@@ -137,12 +149,14 @@ impl Core {
         self.insert(stream, Flow::egress(stream, &self.ready, kind, scope.guard(), counted));
         let commands = self.handle.commands.clone();
         scope.spawn("connect", async move {
-            let answer = connect.await.map(Box::new);
-            if let Err(mpsc::error::SendError(Command::Connected(_, Ok(connected)))) =
-                commands.send(Command::Connected(stream, answer)).await
-            {
-                connected.socket.abort();
-            }
+            let mut reached = connect.await.map(|connected| Reached(Some(Box::new(connected))));
+            // A connection that is gone takes no workload any more.
+            let Ok(room) = commands.reserve().await else { return };
+            let answer = match &mut reached {
+                Ok(Reached(connected)) => connected.take().ok_or(ResetCode::Internal),
+                Err(code) => Err(*code),
+            };
+            room.send(Command::Connected(stream, answer));
         });
     }
 

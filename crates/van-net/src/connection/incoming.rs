@@ -121,7 +121,7 @@ impl Core {
             Event::Open { stream, open } => self.offered(stream, open),
             Event::Accepted { stream, accept } => {
                 if let Some(flow) = self.flows.get_mut(stream) {
-                    flow.accepted();
+                    flow.accepted(&accept.target);
                     let took = Duration::from_micros(accept.connect_us.into());
                     if let Some(meter) = &flow.meter {
                         meter.connect.record(took);
