@@ -93,22 +93,8 @@ fn value<T: FromStr>(
     text.trim().parse().map(Some).map_err(wrong)
 }
 
-/// How this version carries a protocol: HTTP of any version goes as the bytes that it is.
-fn carried(protocol: Protocol) -> Protocol {
-    match protocol {
-        Protocol::Tcp | Protocol::Http | Protocol::Http2 => Protocol::Tcp,
-        Protocol::Udp => Protocol::Udp,
-    }
-}
-
-/// A connector that labels make, and the protocol that they say.
-struct Labelled {
-    spec: ConnectorSpec,
-    protocol: Protocol,
-}
-
 /// The connector that a container's labels make.
-fn connector(container: &Container, name: Name) -> Result<Labelled, LabelError> {
+fn connector(container: &Container, name: Name) -> Result<ConnectorSpec, LabelError> {
     let labels = &container.labels;
     let known: Vec<&str> = ACCEPTED.split(", ").map(str::trim).collect();
     let unknown = |label: &&String| label.starts_with(PREFIX) && !known.contains(&label.as_str());
@@ -126,10 +112,10 @@ fn connector(container: &Container, name: Name) -> Result<Labelled, LabelError> 
         name: container.id.as_str().into(),
         port: inside,
     };
-    let spec = ConnectorSpec {
+    Ok(ConnectorSpec {
         name,
         address,
-        protocol: carried(protocol),
+        protocol,
         target: Target::Workload(workload),
         service_port: value(labels, "van.service-port", port)?,
         check: value(labels, "van.check", Check::ACCEPTED)?.unwrap_or_default(),
@@ -137,9 +123,9 @@ fn connector(container: &Container, name: Name) -> Result<Labelled, LabelError> 
         proxy_protocol: value(labels, "van.proxy-protocol", "true, false")?.unwrap_or(false),
         priority: value(labels, "van.priority", "a whole number from 0 to 65535")?.unwrap_or(0),
         weight: value(labels, "van.weight", port)?.unwrap_or(NonZeroU16::MIN),
+        tls: None,
     }
-    .settled();
-    Ok(Labelled { spec, protocol })
+    .settled())
 }
 
 /// How an address is offered, as far as all must agree.
@@ -151,20 +137,16 @@ fn manner(protocol: Protocol, port: Option<NonZeroU16>) -> String {
 }
 
 /// Says where a container's offer does not go together with another of the same address.
-fn conflict(
-    new: &Labelled,
-    other: &ConnectorSpec,
-    (theirs, ours): (Protocol, Protocol),
-) -> Option<LabelError> {
-    let ports = other.service_port.zip(new.spec.service_port).is_none_or(|(a, b)| a == b);
-    if other.address != new.spec.address || theirs == ours && ports {
+fn conflict(new: &ConnectorSpec, other: &ConnectorSpec) -> Option<LabelError> {
+    let ports = other.service_port.zip(new.service_port).is_none_or(|(a, b)| a == b);
+    if other.address != new.address || other.protocol == new.protocol && ports {
         return None;
     }
     Some(LabelError::Conflict {
-        address: new.spec.address.clone(),
+        address: new.address.clone(),
         by: format!("connector {}", other.name),
-        there: manner(theirs, other.service_port),
-        here: manner(ours, new.spec.service_port),
+        there: manner(other.protocol, other.service_port),
+        here: manner(new.protocol, new.service_port),
     })
 }
 
@@ -176,30 +158,25 @@ pub fn offers<'a>(
     containers: impl Iterator<Item = &'a Container>,
     others: &[&ConnectorSpec],
 ) -> Offers {
-    let mut made: BTreeMap<String, Labelled> = BTreeMap::new();
+    let mut made: BTreeMap<String, ConnectorSpec> = BTreeMap::new();
     let mut refused = BTreeSet::new();
     for container in containers.filter(|c| c.is_running() && has_labels(&c.labels)) {
         let taken =
             |name: &str| made.contains_key(name) || others.iter().any(|c| c.name.as_str() == name);
         let name = name_of(container, taken);
         let fits = connector(container, name).and_then(|new| {
-            let elsewhere =
-                others.iter().map(|c| conflict(&new, c, (c.protocol, new.spec.protocol)));
-            let labelled = made.values();
-            let labelled = labelled.map(|c| conflict(&new, &c.spec, (c.protocol, new.protocol)));
-            let found = elsewhere.chain(labelled).flatten().next();
-            found.map_or(Ok(new), Err)
+            let mut all = others.iter().copied().chain(made.values());
+            all.find_map(|other| conflict(&new, other)).map_or(Ok(new), Err)
         });
         match fits {
-            Ok(new) => drop(made.insert(new.spec.name.to_string(), new)),
+            Ok(new) => drop(made.insert(new.name.to_string(), new)),
             Err(why) => {
                 let why = why.to_string();
                 refused.insert(Refused { container: container.name.clone(), why });
             }
         }
     }
-    let connectors = made.into_iter().map(|(name, labelled)| (name, labelled.spec)).collect();
-    Offers { connectors, refused }
+    Offers { connectors: made, refused }
 }
 
 /// `podman-` and the container's name, with a part of its id where that is taken.

@@ -10,10 +10,11 @@ use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use van_model::{Check, Target};
+use van_tls::ClientSide;
 
 use crate::connect::{ConnectError, Place};
+use crate::metered::{End, Metered};
 use crate::proxy_header;
-use crate::stream::Stream;
 
 /// Why a check failed.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,7 @@ pub(crate) async fn check(
     kind: &Check,
     target: &Target,
     place: &Place,
+    tls: Option<&ClientSide>,
     announced: bool,
     patience: Duration,
 ) -> Result<(), CheckError> {
@@ -74,13 +76,17 @@ pub(crate) async fn check(
         // A new socket's buffer takes it whole.
         stream.write(&proxy_header::encode(None, stream.peer()))?;
     }
-    let Check::Http(path) = kind else { return Ok(()) };
-    let asked = async {
-        match stream {
-            Stream::Tcp(tcp) => get(path, target, tcp).await,
-            Stream::Unix(unix) => get(path, target, unix).await,
-        }
+    if tls.is_none() && *kind == Check::Tcp {
+        return Ok(());
+    }
+    // Whatever comes of it, a check resets nothing.
+    let plain = Metered::new(stream, End::Edge).closed_in_order();
+    let asking: Box<dyn van_http::Io> = match tls {
+        None => Box::new(plain),
+        Some(tls) => Box::new(tls.connect(plain).await.map_err(ConnectError::Tls)?),
     };
+    let Check::Http(path) = kind else { return Ok(()) };
+    let asked = get(path, target, asking);
     let timed = tokio::time::timeout(patience, asked).await;
     timed.unwrap_or_else(|_| Err(CheckError::Timeout { path: path.clone(), patience }))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use van_model::{Target, Workload, is_metadata};
 use van_mux::ResetCode;
@@ -41,6 +41,8 @@ pub(crate) enum ConnectError {
     Metadata,
     #[error("{0}")]
     NotThere(String),
+    #[error(transparent)]
+    Tls(#[from] van_tls::TlsError),
 }
 
 impl ConnectError {
@@ -65,7 +67,9 @@ impl ConnectError {
             Self::Refused(_) => ResetCode::Refused,
             Self::Timeout => ResetCode::Timeout,
             Self::Overload(_) => ResetCode::Overload,
-            Self::Unreachable(_) | Self::Resolve(_) | Self::Metadata => ResetCode::Unreachable,
+            Self::Unreachable(_) | Self::Resolve(_) | Self::Metadata | Self::Tls(_) => {
+                ResetCode::Unreachable
+            }
             // A container that does not run refuses as a program does that does not.
             Self::NotThere(_) => ResetCode::Refused,
         }
@@ -192,7 +196,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError
     for (index, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - index).unwrap_or(1).max(1);
-        last = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+        last = match timeout_at(Instant::now() + share, connect_one(*address)).await {
             Ok(Ok(tcp)) if is_its_own_peer(&tcp) => {
                 ConnectError::Refused(io::ErrorKind::ConnectionRefused.into())
             }
@@ -202,6 +206,18 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError
         };
     }
     Err(last)
+}
+
+/// Connects so that giving up meanwhile is a reset for the workload, not an empty request.
+async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
+    let tcp = socket.connect(address).await?;
+    SockRef::from(&tcp).set_linger(None)?;
+    Ok(tcp)
 }
 
 /// Whether the kernel joined a socket to itself, as it does where a free local port is chosen that

@@ -12,10 +12,13 @@ use tokio::time::{Instant, sleep, timeout};
 use van_model::{Check, ConnectorSpec, Protocol, Target};
 use van_mux::{Open, ResetCode};
 use van_net::{Connected, Count, Meter, Socket, Tasks};
+use van_tls::ClientSide;
 
 use crate::check::check;
 use crate::connect::{ConnectError, Place};
+use crate::edge;
 use crate::health::Health;
+use crate::metered::{End, Metered};
 use crate::proxy_header;
 use crate::stream::Stream;
 use crate::wish::Wish;
@@ -59,7 +62,11 @@ pub(crate) struct Connector {
     /// Where the target was by the last word of whoever moves it about.
     located: Mutex<Option<Vec<SocketAddr>>>,
     observer: Observer,
+    /// What starts TLS towards the target.
+    tls: Option<Arc<ClientSide>>,
     tasks: Tasks,
+    /// What carries open flows, which go on without the connector.
+    flows: Tasks,
 }
 
 impl Connector {
@@ -69,11 +76,21 @@ impl Connector {
         before: Option<&Arc<Self>>,
         workloads: &Arc<dyn Workloads>,
         observer: Observer,
-        tasks: Tasks,
+        flows: &Tasks,
     ) -> Arc<Self> {
+        let tasks = flows.child();
+        let tls = spec.tls.as_ref().map(|tls| {
+            let host = match &spec.target {
+                Target::Tcp(tcp) => tcp.host(),
+                Target::Unix(_) | Target::Workload(_) => "",
+            };
+            Arc::new(ClientSide::new(tls, host, edge::offered_to_workload(spec.protocol)))
+        });
         let fresh = || if is_checked(&spec) { Health::checked() } else { Health::unchecked() };
-        let same_target =
-            |old: &&Arc<Self>| (&old.spec.target, &old.spec.check) == (&spec.target, &spec.check);
+        let same_target = |old: &&Arc<Self>| {
+            (&old.spec.target, &old.spec.check, &old.spec.tls)
+                == (&spec.target, &spec.check, &spec.tls)
+        };
         let health = before.filter(same_target).map_or_else(fresh, |old| old.health.lock().clone());
         let stand_in = before
             .filter(|old| health.is_new() && old.spec.address == spec.address)
@@ -92,8 +109,19 @@ impl Connector {
             moved: Notify::new(),
             located: Mutex::default(),
             observer,
+            tls,
             tasks,
+            flows: flows.clone(),
         });
+        if let Some(tls) = connector.tls.clone() {
+            // Whether or not the target is checked: files count from the next connection on.
+            let tended = connector.clone();
+            connector.tasks.spawn("tls files", async move {
+                let look = move || tls.look().then(|| tls.standing());
+                let name = tended.spec.name.as_str();
+                edge::tend(name, look, || tended.failed.notify_one()).await;
+            });
+        }
         if connector.is_checked() {
             let watched = connector.clone();
             connector.tasks.spawn("connector check", async move { watched.watch().await });
@@ -206,16 +234,44 @@ impl Connector {
                 return Ok(Connected { socket, target, preface, took, meter: self.meter.clone() });
             }
         };
+        let (stream, peer) = match (&self.tls, stream.peer()) {
+            (None, peer) => (stream, peer),
+            (Some(tls), peer) => match self.secure(tls, stream, open.client).await {
+                Ok(near) => (Stream::Pipe(near), peer),
+                Err(error) => {
+                    self.heard_of_failure(&error);
+                    return Err(error.code());
+                }
+            },
+        };
         if !matches!(self.spec.check, Check::Http(_)) {
             self.note(Ok(()));
         }
-        let preface = if self.spec.proxy_protocol {
-            proxy_header::encode(open.client, stream.peer())
+        let preface = if self.spec.proxy_protocol && self.tls.is_none() {
+            proxy_header::encode(open.client, peer)
         } else {
             Vec::new()
         };
         let socket = stream.unregister().map_err(|_| ResetCode::Overload)?;
         Ok(Connected { socket, target, preface, took, meter: self.meter.clone() })
+    }
+
+    /// Does the TLS handshake with the workload; the end that is returned is what is under TLS.
+    async fn secure(
+        &self,
+        tls: &ClientSide,
+        stream: Stream,
+        client: Option<SocketAddr>,
+    ) -> Result<van_net::Pipe, ConnectError> {
+        if self.spec.proxy_protocol {
+            // Before TLS, and a new socket's buffer takes it whole.
+            let header = proxy_header::encode(client, stream.peer());
+            stream.write(&header).map_err(ConnectError::new)?;
+        }
+        let io = tls.connect(Metered::new(stream, End::Edge)).await?;
+        let (near, far) = van_net::Pipe::pair();
+        self.flows.here().spawn("tls workload", edge::join(io, far));
+        Ok(near)
     }
 
     /// Whether somebody said lately that nobody listens at the target.
@@ -270,7 +326,8 @@ impl Connector {
             let patience = Duration::from_millis(spec.timing.timeout_ms);
             let announced = spec.proxy_protocol;
             let moved = self.moved.notified();
-            let check = check(&spec.check, &spec.target, &self.place, announced, patience);
+            let tls = self.tls.as_deref();
+            let check = check(&spec.check, &spec.target, &self.place, tls, announced, patience);
             let result = tokio::select! {
                 result = check => result,
                 () = moved => continue,

@@ -85,7 +85,7 @@ impl Connectors {
             before.as_ref(),
             &self.workloads,
             self.observer.clone(),
-            self.tasks.child(),
+            &self.tasks,
         );
         by_name.insert(name, connector.clone());
         self.publish(&by_name);

@@ -1,5 +1,6 @@
 //! Giving each flow to a site that can serve it.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -7,11 +8,13 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tracing::debug;
+use van_http::Way;
 use van_model::api::FlowEnd;
-use van_model::{Address, AddressChoice, SiteId, Strategy};
+use van_model::{Address, AddressChoice, ListenerSpec, SiteId, Strategy};
 use van_mux::ResetCode;
 use van_net::{FlowLog, Link, Meter, NewFlow, Retry, Tasks, Workers};
 use van_routing::Choice;
+use van_trace::Tracer;
 
 use crate::connectors::Connectors;
 use crate::local;
@@ -19,6 +22,7 @@ use crate::penalty::Penalties;
 use crate::plan::{Look, Plan};
 use crate::services::{Candidate, ServiceTable, Via};
 use crate::watch::{Watch, Watchers};
+use crate::wish::Wish;
 
 /// How often a flow may go back to a site whose session was lost before anything was sent.
 const MAX_LOST: usize = 4;
@@ -40,12 +44,18 @@ pub struct Dispatcher {
     max_flows: AtomicU32,
     turn: AtomicU64,
     next_worker: AtomicUsize,
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl Dispatcher {
     /// Makes a dispatcher that knows no service yet. `max_flows`: listeners accept no more clients
-    /// while as many flows are open.
-    pub fn new(connectors: Arc<Connectors>, workers: &Workers, max_flows: u32) -> Arc<Self> {
+    /// while as many flows are open. `tracer`: what begins the spans of requests, if anybody wants them.
+    pub fn new(
+        connectors: Arc<Connectors>,
+        workers: &Workers,
+        max_flows: u32,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::default(),
             watchers: Arc::default(),
@@ -57,6 +67,7 @@ impl Dispatcher {
             max_flows: AtomicU32::new(max_flows),
             turn: AtomicU64::new(0),
             next_worker: AtomicUsize::new(0),
+            tracer,
         })
     }
 
@@ -76,6 +87,11 @@ impl Dispatcher {
     /// Tells of each [`Dispatcher::publish`] that changes one of these.
     pub(crate) fn watch(&self, addresses: Vec<Address>) -> Watch {
         self.watchers.watch(addresses)
+    }
+
+    /// What begins the spans of requests.
+    pub fn tracer(&self) -> Option<&Arc<Tracer>> {
+        self.tracer.as_ref()
     }
 
     /// Flows of this site's listeners that are open now.
@@ -122,11 +138,66 @@ impl Dispatcher {
         strategy: Strategy,
         choices: &[AddressChoice],
     ) -> Option<(usize, usize)> {
-        let plan = Plan { strategy, choices: choices.to_vec() };
-        let look = Looking { dispatcher: self, plan: &plan, now: Instant::now(), tried: &[] };
+        let plan = Plan::over(strategy, choices.to_vec());
+        let now = Instant::now();
+        let look = Looking { dispatcher: self, plan: &plan, now, tried: &[], by_request: false };
         let turn = self.turn.load(Ordering::Relaxed);
         let chosen = plan.choose(&plan.services(table), turn, &look)?;
         Some((chosen.service, chosen.candidate))
+    }
+
+    /// Chooses a site for a request, none of those in `tried`.
+    pub(crate) fn choose_way(&self, plan: &Plan, tried: &[u64]) -> Option<Way> {
+        let table = self.table.load();
+        let services = plan.services(&table);
+        let look = Looking { dispatcher: self, plan, now: Instant::now(), tried, by_request: true };
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let chosen = plan.choose(&services, turn, &look)?;
+        let service = services[chosen.service]?;
+        let candidate = &service.candidates[chosen.candidate];
+        let address = &plan.choices[chosen.service].address;
+        Some(Way {
+            key: key(&candidate.site, address),
+            site: candidate.site,
+            address: address.clone(),
+            targets: candidate.targets_of(Wish::of(&chosen.hint)),
+            hint: chosen.hint,
+            meter: candidate.meter.clone(),
+            service: service.meter.clone(),
+        })
+    }
+
+    /// Hands a flow to a site, where it counts as open from then; if it can be, over a connection of
+    /// the worker `near`.
+    pub(crate) fn hand_over_counted(
+        &self,
+        candidate: &Candidate,
+        flow: Box<NewFlow>,
+        near: Option<usize>,
+    ) -> Result<(), Box<NewFlow>> {
+        candidate.meter.open.add(1);
+        let handed = self.hand_over(candidate, flow, near);
+        match &handed {
+            Ok(()) => candidate.meter.total.add(1),
+            Err(_) => candidate.meter.open.sub(1),
+        }
+        handed
+    }
+
+    /// Hears that a site failed to serve an address.
+    pub(crate) fn failed(&self, site: SiteId, address: &Address) {
+        self.penalties.raise(Instant::now(), site, address);
+    }
+
+    /// What reaches this site's own workloads.
+    pub(crate) fn connectors(&self) -> &Arc<Connectors> {
+        &self.connectors
+    }
+
+    /// The workers in turn, under the cancellation of the flows that stay at this site.
+    pub(crate) fn worker(&self) -> (usize, &Tasks) {
+        let turn = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.local.len();
+        (turn, &self.local[turn])
     }
 
     /// Hands a flow to a site with a target among those not tried yet, as the plan wants it; where
@@ -137,7 +208,8 @@ impl Dispatcher {
         let services = plan.services(&table);
         let now = Instant::now();
         loop {
-            let look = Looking { dispatcher: self, plan, now, tried: &flow.tried };
+            let look =
+                Looking { dispatcher: self, plan, now, tried: &flow.tried, by_request: false };
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             let Some(chosen) = plan.choose(&services, turn, &look) else { break };
             let Some(service) = services[chosen.service] else { break };
@@ -153,14 +225,13 @@ impl Dispatcher {
             }
             flow.meter = candidate.meter.clone();
             if let Some(log) = flow.counted.log() {
+                log.to_address(address);
                 log.to_site(candidate.site);
             }
-            candidate.meter.open.add(1);
-            match self.hand_over(candidate, flow) {
-                Ok(()) => return candidate.meter.total.add(1),
+            match self.hand_over_counted(candidate, flow, None) {
+                Ok(()) => return,
                 Err(back) => flow = back,
             }
-            candidate.meter.open.sub(1);
             self.penalties.raise(now, candidate.site, address);
         }
         debug!(address = %flow.open.address, tried = flow.tried.len(), "flow without a target");
@@ -194,15 +265,18 @@ impl Dispatcher {
         self.dispatch(plan, flow);
     }
 
-    fn hand_over(&self, candidate: &Candidate, flow: Box<NewFlow>) -> Result<(), Box<NewFlow>> {
+    fn hand_over(
+        &self,
+        candidate: &Candidate,
+        flow: Box<NewFlow>,
+        near: Option<usize>,
+    ) -> Result<(), Box<NewFlow>> {
         match &candidate.via {
             Via::Local => {
-                let turn = self.next_worker.fetch_add(1, Ordering::Relaxed);
-                let worker = &self.local[turn % self.local.len()];
-                local::spawn(worker, self.connectors.reach(flow.open.clone()), *flow);
+                local::spawn(self.worker().1, self.connectors.reach(flow.open.clone()), *flow);
                 Ok(())
             }
-            Via::Links(links) => over_links(links, flow),
+            Via::Links(links) => over_links(links, flow, near),
             Via::Remote(remote) => remote.open(flow),
         }
     }
@@ -214,6 +288,8 @@ struct Looking<'a> {
     plan: &'a Plan,
     now: Instant,
     tried: &'a [u64],
+    /// Requests count as what is to be done, not the flows that carry them.
+    by_request: bool,
 }
 
 impl Look for Looking<'_> {
@@ -224,7 +300,10 @@ impl Look for Looking<'_> {
             && candidate.via.is_open();
         fit.then(|| Choice {
             cost: candidate.cost,
-            outstanding: candidate.meter.open.get(),
+            outstanding: match self.by_request {
+                true => candidate.meter.requests.open.get(),
+                false => candidate.meter.open.get(),
+            },
             targets: candidate.targets,
             penalty: self.dispatcher.penalties.of(self.now, candidate.site, address),
         })
@@ -235,26 +314,56 @@ impl Look for Looking<'_> {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) dispatcher: Arc<Dispatcher>,
+    /// For what matches no route of the listener.
     pub(crate) plan: Plan,
+    /// Of each of the listener's routes, in the order of its list.
+    pub(crate) routed: Vec<Plan>,
 }
 
 impl Route {
-    /// Hands a flow to a site with a target. Never blocks.
-    pub(crate) fn dispatch(&self, flow: NewFlow) {
-        self.dispatcher.dispatch(&self.plan, flow);
+    /// The way of a listener.
+    pub(crate) fn of(spec: &ListenerSpec, dispatcher: Arc<Dispatcher>) -> Arc<Self> {
+        let routed = spec.routes.iter().map(|route| Plan::of_route(spec.strategy, route)).collect();
+        Arc::new(Self { dispatcher, plan: Plan::of(spec), routed })
+    }
+
+    /// The plan for a route, by its place in the list, or for what matches none.
+    pub(crate) fn plan_of(&self, route: Option<usize>) -> &Plan {
+        route.and_then(|route| self.routed.get(route)).unwrap_or(&self.plan)
+    }
+
+    fn plans(&self) -> impl Iterator<Item = &Plan> {
+        std::iter::once(&self.plan).chain(&self.routed)
+    }
+
+    /// Hands a flow to a site with a target, by one of the routes or by none. Never blocks.
+    pub(crate) fn dispatch(&self, route: Option<usize>, flow: NewFlow) {
+        self.dispatcher.dispatch(self.plan_of(route), flow);
+    }
+
+    /// Where flows of a route come back to.
+    pub(crate) fn retry_of(self: &Arc<Self>, route: Option<usize>) -> Arc<dyn Retry> {
+        match route {
+            None => self.clone(),
+            Some(_) => Arc::new(Routed { way: self.clone(), route }),
+        }
     }
 
     /// The addresses that it leads to.
     pub(crate) fn addresses(&self) -> Vec<Address> {
-        self.plan.choices.iter().map(|choice| choice.address.clone()).collect()
+        let all = self.plans().flat_map(|plan| &plan.choices).map(|choice| choice.address.clone());
+        all.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Whether the table has a target for any of its addresses; it changes only with the table, so
     /// that [`Dispatcher::watch`] tells of each change.
     pub(crate) fn has_target(&self) -> bool {
         let table = self.dispatcher.table();
-        let services = self.plan.services(&table);
-        services.into_iter().flatten().any(|s| s.candidates.iter().any(|c| c.targets > 0))
+        let has_target = |plan: &Plan| {
+            let services = plan.services(&table);
+            services.into_iter().flatten().any(|s| s.candidates.iter().any(|c| c.targets > 0))
+        };
+        self.plans().any(has_target)
     }
 }
 
@@ -264,12 +373,29 @@ impl Retry for Route {
     }
 }
 
+/// The way by one of a listener's routes.
+#[derive(Debug)]
+struct Routed {
+    way: Arc<Route>,
+    route: Option<usize>,
+}
+
+impl Retry for Routed {
+    fn retry(&self, flow: NewFlow, why: ResetCode) {
+        self.way.dispatcher.again(self.way.plan_of(self.route), flow, why);
+    }
+}
+
 /// Hands a flow to the link with the least cost, then the least to do, that takes it.
-fn over_links(links: &[Arc<Link>], mut flow: Box<NewFlow>) -> Result<(), Box<NewFlow>> {
+fn over_links(
+    links: &[Arc<Link>],
+    mut flow: Box<NewFlow>,
+    near: Option<usize>,
+) -> Result<(), Box<NewFlow>> {
     let mut order: Vec<_> = links.iter().collect();
     order.sort_by_cached_key(|link| (link.cost, link.meter.open.get()));
     for link in order {
-        match link.open(flow) {
+        match link.open(flow, near) {
             Ok(()) => return Ok(()),
             Err(back) => flow = back,
         }

@@ -1,34 +1,40 @@
 //! A listener: where clients of one service connect at this site.
 
+mod by_name;
 mod datagrams;
+mod refused;
+mod requests;
+mod shortage;
+mod tls;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
+use van_http::{Front, Routes};
 use van_model::{ListenerSpec, Protocol};
 use van_mux::Open;
 use van_net::{Counted, Meter, NewFlow, Socket, Tasks};
+use van_tls::Standing;
 
 use crate::dispatch::{Dispatcher, Route};
 use crate::gate::{Door, Gate};
 use crate::listener_error::ListenerError;
-use crate::plan::Plan;
 use crate::watch::Watch;
+
+use shortage::{Exhausted, Refusal};
 
 /// Clients accepted before other tasks of the worker get their turn.
 const BATCH: usize = 64;
 
 /// Pause after the process ran out of descriptors, so that others close first.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-
-/// Time between two lines in the log about the same shortage.
-const EXHAUSTED_LOG: Duration = Duration::from_secs(1);
 
 /// Time between two looks whether flows have ended, at the most that may be open.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
@@ -60,17 +66,37 @@ pub struct ListenerState {
     pub meter: Arc<Meter>,
     /// What keeps it from accepting although there is a target.
     pub problem: Option<String>,
+    /// How the files stand with which it ends TLS; `None`: it does not.
+    pub tls: Option<Standing>,
 }
 
 /// What the listener and its task share.
 struct Shared {
+    /// As it was started; what of it may change while it runs is read of `leads`.
     spec: ListenerSpec,
     dispatcher: Arc<Dispatcher>,
-    route: Arc<Route>,
+    leads: ArcSwap<Leads>,
+    /// What serves the clients, where they speak HTTP.
+    front: Option<Arc<Front>>,
+    /// What ends their TLS.
+    tls: Option<Arc<tls::Tls>>,
+    /// What reads the names that clients ask for, where TLS is passed on.
+    greetings: by_name::Greetings,
+    tasks: Tasks,
     meter: Arc<Meter>,
     state: Mutex<(bool, Option<String>)>,
     bound: String,
     changed: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Where a listener leads now.
+struct Leads {
+    spec: ListenerSpec,
+    route: Arc<Route>,
+    /// Which route a connection takes by the name that is asked for, of TLS that is passed on.
+    names: Routes,
+    /// Tells of news of its addresses.
+    changes: Watch,
 }
 
 /// The place and the word that it is free, in the order in which they are dropped.
@@ -137,8 +163,15 @@ impl Listener {
         worker: &Tasks,
         changed: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
-        let shared = Shared::new(gate.bound(), spec, dispatcher, changed);
         let (tasks, released) = (worker.child(), Arc::<Released>::default());
+        let shared = Shared::new(gate.bound(), spec, dispatcher, &tasks, changed);
+        if let Some(front) = shared.front.clone() {
+            tasks.spawn("http flows", async move { front.tend().await });
+        }
+        if let Some(tls) = shared.tls.clone() {
+            let changed = shared.changed.clone();
+            tasks.spawn("tls files", tls.tend(changed));
+        }
         let held = Held { gate, listens, _release: Release(released.clone()) };
         let running = shared.clone();
         tasks.spawn("listener", async move { running.run(held).await });
@@ -152,23 +185,45 @@ impl Listener {
         worker: &Tasks,
         changed: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
-        let shared = Shared::new(place.bound.clone(), spec, dispatcher, changed);
         let (tasks, released) = (worker.child(), Arc::<Released>::default());
+        let shared = Shared::new(place.bound.clone(), spec, dispatcher, &tasks, changed);
         let (running, release) = (shared.clone(), Release(released.clone()));
         tasks.spawn("datagrams", async move { datagrams::run(&running, place, release).await });
         Self { shared, tasks, released }
     }
 
-    /// What is wanted.
-    pub fn spec(&self) -> &ListenerSpec {
-        &self.shared.spec
+    /// Lets clients go elsewhere from now on, without a connection less: for a spec that differs from the
+    /// one that runs in addresses, routes and strategy only. Returns whether it does; else nothing is
+    /// changed.
+    pub fn redirect(&self, spec: &ListenerSpec) -> bool {
+        let now = self.shared.leads.load();
+        let alike = ListenerSpec {
+            address: now.spec.address.clone(),
+            addresses: now.spec.addresses.clone(),
+            strategy: now.spec.strategy,
+            routes: now.spec.routes.clone(),
+            only_routes: now.spec.only_routes,
+            ..spec.clone()
+        };
+        if alike != now.spec || spec.protocol == Protocol::Udp {
+            return false;
+        }
+        let fresh = Leads::new(spec.clone(), &self.shared.dispatcher);
+        if let Some(front) = &self.shared.front {
+            front.change(requests::routing(spec, &fresh.route));
+        }
+        self.shared.leads.store(Arc::new(fresh));
+        // Whoever waits for news of the old addresses looks at the new ones.
+        now.changes.ring();
+        true
     }
 
     /// How it runs.
     pub fn state(&self) -> ListenerState {
         let (accepting, problem) = self.shared.state.lock().clone();
         let (bound, meter) = (Some(self.shared.bound.clone()), self.shared.meter.clone());
-        ListenerState { bound, accepting, meter, problem }
+        let tls = self.shared.tls.as_ref().map(|tls| tls.standing());
+        ListenerState { bound, accepting, meter, problem, tls }
     }
 
     /// Stops; open flows go on. Waits until the worker has let go of the place, so that it can be
@@ -190,7 +245,23 @@ impl Drop for Listener {
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").field("spec", &self.shared.spec).finish_non_exhaustive()
+        let spec = &self.shared.leads.load().spec;
+        f.debug_struct("Listener").field("spec", spec).finish_non_exhaustive()
+    }
+}
+
+impl Leads {
+    fn new(spec: ListenerSpec, dispatcher: &Arc<Dispatcher>) -> Self {
+        let route = Route::of(&spec, dispatcher.clone());
+        let changes = dispatcher.watch(route.addresses());
+        let by_name: &[_] = if spec.protocol == Protocol::Tcp { &spec.routes } else { &[] };
+        let names = Routes::new(by_name, spec.only_routes);
+        Self { spec, route, names, changes }
+    }
+
+    /// Whether clients go by the name that they ask for.
+    fn goes_by_name(&self) -> bool {
+        self.spec.protocol == Protocol::Tcp && !self.spec.routes.is_empty()
     }
 }
 
@@ -199,20 +270,36 @@ impl Shared {
         bound: String,
         spec: ListenerSpec,
         dispatcher: Arc<Dispatcher>,
+        tasks: &Tasks,
         changed: Arc<dyn Fn() + Send + Sync>,
     ) -> Arc<Self> {
-        let route = Route { dispatcher: dispatcher.clone(), plan: Plan::of(&spec) };
-        let (route, meter, state) = (Arc::new(route), Arc::default(), Mutex::default());
-        Arc::new(Self { spec, dispatcher, route, meter, state, bound, changed })
+        let leads = Leads::new(spec.clone(), &dispatcher);
+        let (meter, state, tasks) = (Arc::default(), Mutex::default(), tasks.clone());
+        let front = requests::front(&spec, &leads.route, &meter);
+        let leads = ArcSwap::from_pointee(leads);
+        let tls = tls::Tls::of(&spec, &meter);
+        let greetings = by_name::Greetings::default();
+        Arc::new(Self {
+            spec,
+            dispatcher,
+            leads,
+            front,
+            tls,
+            greetings,
+            tasks,
+            meter,
+            state,
+            bound,
+            changed,
+        })
     }
 
     /// Opens and closes the place as targets come and go.
-    async fn run(&self, mut held: Held) {
-        let changes = self.dispatcher.watch(self.route.addresses());
+    async fn run(self: &Arc<Self>, mut held: Held) {
         if held.listens {
             let first = async {
                 while !self.has_target() {
-                    changes.changed().await;
+                    self.changed().await;
                 }
             };
             if timeout(FIRST_TARGET, first).await.is_err()
@@ -223,13 +310,13 @@ impl Shared {
         }
         loop {
             if !self.has_target() {
-                changes.changed().await;
+                self.changed().await;
                 continue;
             }
             let problem = match held.gate.open() {
                 Ok(door) => {
                     self.show(true, None);
-                    self.serve(door, &changes).await
+                    self.serve(door).await
                 }
                 Err(error) => Some(error),
             };
@@ -243,11 +330,11 @@ impl Shared {
     }
 
     /// Accepts until no target is left, or the place fails.
-    async fn serve(&self, door: Door, changes: &Watch) -> Option<io::Error> {
+    async fn serve(self: &Arc<Self>, door: Door) -> Option<io::Error> {
         info!(listener = %self.spec.name, bind = self.bound, "accepting clients");
         let no_target = async {
             while self.has_target() {
-                changes.changed().await;
+                self.changed().await;
             }
         };
         tokio::select! {
@@ -260,7 +347,7 @@ impl Shared {
         }
     }
 
-    async fn accept_all(&self, door: &Door) -> io::Error {
+    async fn accept_all(self: &Arc<Self>, door: &Door) -> io::Error {
         let mut exhausted = Exhausted::default();
         loop {
             self.wait_for_room().await;
@@ -299,22 +386,46 @@ impl Shared {
         }
     }
 
-    fn take(&self, socket: Socket, client: Option<SocketAddr>) {
+    fn take(self: &Arc<Self>, socket: Socket, client: Option<SocketAddr>) {
         let log = self.dispatcher.flow_log();
         let name = self.spec.name.as_str();
-        let mut counted = Counted::logged(log.ingress(name, &self.spec.address, client));
+        let leads = self.leads.load();
+        let address = &leads.spec.address;
+        let mut counted = Counted::logged(log.ingress(name, address, client));
         counted.add(self.meter.clone());
         counted.add(self.dispatcher.meter().clone());
-        self.route.dispatch(NewFlow {
-            socket,
-            open: Open::flow(self.spec.address.clone(), client),
-            read: Vec::new(),
-            ended: false,
-            retry: self.route.clone(),
-            meter: self.meter.clone(),
-            counted,
-            tried: Vec::new(),
-        });
+        match (&self.front, &self.tls) {
+            (Some(front), _) => self.serve_requests(front, socket, client, counted, &self.tasks),
+            (None, Some(tls)) => self.serve_tls(tls, socket, client, counted),
+            (None, None) if leads.goes_by_name() => self.serve_by_name(socket, client, counted),
+            (None, None) => self.dispatch(&leads, None, socket, Vec::new(), client, counted),
+        }
+    }
+
+    /// Hands a client, of whom `read` was read already, on as a flow by one of the routes or by none.
+    fn dispatch(
+        &self,
+        leads: &Leads,
+        place: Option<usize>,
+        socket: Socket,
+        read: Vec<u8>,
+        client: Option<SocketAddr>,
+        counted: Counted,
+    ) {
+        let (address, route) = (&leads.spec.address, &leads.route);
+        route.dispatch(
+            place,
+            NewFlow {
+                socket,
+                open: Open::flow(address.clone(), client),
+                read,
+                ended: false,
+                retry: route.retry_of(place),
+                meter: self.meter.clone(),
+                counted,
+                tried: Vec::new(),
+            },
+        );
     }
 
     /// Waits while as many flows are open as may be; clients wait in the backlog.
@@ -343,7 +454,14 @@ impl Shared {
     }
 
     fn has_target(&self) -> bool {
-        self.route.has_target()
+        self.leads.load().route.has_target()
+    }
+
+    /// Waits for news of the addresses where it leads, or for other ones.
+    async fn changed(&self) {
+        // A listener that leads elsewhere rings the old bell, which is heard even where it rings first.
+        let leads = self.leads.load_full();
+        leads.changes.changed().await;
     }
 
     fn show(&self, accepting: bool, problem: Option<String>) {
@@ -353,55 +471,6 @@ impl Shared {
             *state = fresh;
             drop(state);
             (self.changed)();
-        }
-    }
-}
-
-/// A shortage of descriptors or memory that keeps clients from being accepted.
-#[derive(Debug, Default)]
-struct Exhausted {
-    lasts: bool,
-    logged: Option<Instant>,
-}
-
-impl Exhausted {
-    /// Marks the shortage. Returns whether it is time to tell.
-    fn is_due(&mut self) -> bool {
-        self.lasts = true;
-        let due = self.logged.is_none_or(|at| at.elapsed() >= EXHAUSTED_LOG);
-        if due {
-            self.logged = Some(Instant::now());
-        }
-        due
-    }
-
-    /// Marks its end. Returns whether there was one.
-    fn is_over(&mut self) -> bool {
-        std::mem::take(&mut self.lasts)
-    }
-}
-
-/// Why no client was accepted (accept(2)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    /// There is none now.
-    Nobody,
-    /// The client itself is gone, or its network is: on with the next.
-    Client,
-    /// The process or the system is out of descriptors or memory.
-    Exhausted,
-    /// The socket does not listen any more.
-    Place,
-}
-
-impl Refusal {
-    fn of(error: &io::Error) -> Self {
-        use rustix::io::Errno;
-        match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::AGAIN) => Self::Nobody,
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Exhausted,
-            Some(Errno::INVAL | Errno::BADF | Errno::NOTSOCK | Errno::OPNOTSUPP) => Self::Place,
-            _ => Self::Client,
         }
     }
 }

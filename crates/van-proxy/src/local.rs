@@ -83,6 +83,14 @@ impl Drop for Ends {
 /// Takes the flow off its candidate's open ones, also where its task is cancelled.
 pub(crate) struct Open(Arc<Meter>);
 
+impl Open {
+    /// Counts one more.
+    pub(crate) fn new(meter: Arc<Meter>) -> Self {
+        meter.open.add(1);
+        Self(meter)
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.open.sub(1);

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use van_net::Count;
+use van_net::{Count, after_sockets};
 
 use crate::stream::{Read, Stream};
 
@@ -173,7 +173,7 @@ pub(crate) async fn copy(
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         if there == Step::More || back == Step::More {
-            cx.waker().wake_by_ref();
+            after_sockets(cx);
         }
         Poll::Pending
     })

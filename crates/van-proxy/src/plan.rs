@@ -1,8 +1,10 @@
 //! How a listener wants targets chosen, and the choice by it.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use van_model::{Address, AddressChoice, ListenerSpec, Strategy};
+use van_model::{Address, AddressChoice, ListenerSpec, RouteSpec, Strategy};
 use van_routing::{Choice, pick, pick_weighted};
 
 use crate::services::{Candidate, Service, ServiceTable};
@@ -12,8 +14,11 @@ use crate::wish::Wish;
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) strategy: Strategy,
-    /// The addresses in the order of `failover`, at least one.
+    /// The addresses in the order of `failover`; none leads nowhere.
     pub(crate) choices: Vec<AddressChoice>,
+    /// Of a route, the choices so far: its weights share among its addresses, and the strategy chooses
+    /// within one.
+    turns: Option<Arc<AtomicU64>>,
 }
 
 /// What a choice may take, and how it stands.
@@ -35,13 +40,23 @@ pub(crate) struct Chosen {
 
 impl Plan {
     pub(crate) fn of(spec: &ListenerSpec) -> Self {
-        Self { strategy: spec.strategy, choices: spec.choices() }
+        Self::over(spec.strategy, spec.choices())
+    }
+
+    /// Of addresses in the order of `failover`.
+    pub(crate) fn over(strategy: Strategy, choices: Vec<AddressChoice>) -> Self {
+        Self { strategy, choices, turns: None }
+    }
+
+    /// Of a listener's route.
+    pub(crate) fn of_route(strategy: Strategy, route: &RouteSpec) -> Self {
+        Self { strategy, choices: route.choices(), turns: Some(Arc::default()) }
     }
 
     /// One address, with every default.
     pub(crate) fn balanced_over(address: Address) -> Self {
         let weight = NonZeroU16::MIN;
-        Self { strategy: Strategy::Balanced, choices: vec![AddressChoice { address, weight }] }
+        Self::over(Strategy::Balanced, vec![AddressChoice { address, weight }])
     }
 
     /// The services of its addresses, in their order.
@@ -52,6 +67,49 @@ impl Plan {
     /// Chooses among the services of the plan's addresses, in their order; `None` for an address
     /// that nobody offers.
     pub(crate) fn choose(
+        &self,
+        services: &[Option<&Service>],
+        turn: u64,
+        look: &impl Look,
+    ) -> Option<Chosen> {
+        match &self.turns {
+            Some(turns) if self.choices.len() > 1 => {
+                self.by_share(services, turns.fetch_add(1, Ordering::Relaxed), turn, look)
+            }
+            _ => self.by_strategy(services, turn, look),
+        }
+    }
+
+    /// Chooses an address by its share, of those left another where that one has nothing to choose.
+    fn by_share(
+        &self,
+        services: &[Option<&Service>],
+        share: u64,
+        turn: u64,
+        look: &impl Look,
+    ) -> Option<Chosen> {
+        let mut left = services.to_vec();
+        while left.iter().any(Option::is_some) {
+            let mut sum = 0;
+            let weights = left.iter().zip(&self.choices);
+            let ends: Vec<u64> = weights
+                .map(|(service, choice)| {
+                    sum += service.map_or(0, |_| u64::from(choice.weight.get()));
+                    sum
+                })
+                .collect();
+            let drawn = pick_weighted(&ends, share, false)?;
+            let mut alone = vec![None; left.len()];
+            alone[drawn] = left[drawn].take();
+            let found = self.by_strategy(&alone, turn, look);
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    fn by_strategy(
         &self,
         services: &[Option<&Service>],
         turn: u64,
@@ -175,8 +233,6 @@ fn weight(service: &Service, candidate: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use van_model::SiteId;
 
     use super::*;
@@ -213,7 +269,7 @@ mod tests {
     }
 
     fn plan(strategy: Strategy, choices: &[&str]) -> Plan {
-        Plan { strategy, choices: choices.iter().map(|c| c.parse().unwrap()).collect() }
+        Plan::over(strategy, choices.iter().map(|c| c.parse().unwrap()).collect())
     }
 
     fn sites(plan: &Plan, services: &[Option<&Service>], look: &Open, turns: u64) -> Vec<usize> {
@@ -279,6 +335,26 @@ mod tests {
         assert_eq!(count[3], 100);
         let count = sites(&plan, &[None, Some(&green)], &Open::default(), 100);
         assert_eq!(count[3], 100);
+    }
+
+    #[test]
+    fn a_routes_shares_hold_under_every_strategy_and_pass_over_what_has_no_target() {
+        let near = Service::new(vec![candidate(1, 1, &[(0, 1, 1)])], Arc::default());
+        let far = Service::new(vec![candidate(2, 50, &[(0, 9, 9)])], Arc::default());
+        for strategy in
+            [Strategy::Balanced, Strategy::LocalFirst, Strategy::Failover, Strategy::Weighted]
+        {
+            let to = ["near=90", "far=10", "none=0"].map(|to| to.parse().unwrap()).into();
+            let plan = Plan::of_route(strategy, &RouteSpec { to, ..RouteSpec::default() });
+            let services = [Some(&near), Some(&far)];
+            let count = sites(&plan, &services, &Open::default(), 1000);
+            assert!((890..=910).contains(&count[1]), "{strategy}: {count:?}");
+            assert_eq!(count[1] + count[2], 1000);
+            let closed = Open(vec![(0, 1)], vec![]);
+            assert_eq!(sites(&plan, &services, &closed, 100)[2], 100, "{strategy}");
+            assert_eq!(sites(&plan, &[None, Some(&far)], &Open::default(), 100)[2], 100);
+            assert_eq!(plan.choose(&[None, None], 0, &Open::default()), None);
+        }
     }
 
     #[test]

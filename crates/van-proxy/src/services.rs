@@ -7,6 +7,8 @@ use van_model::status::Quantiles;
 use van_model::{Address, SiteId};
 use van_net::{Histogram, Link, Meter, Remote};
 
+use crate::wish::Wish;
+
 /// Every service that can be reached, by address; replaced as a whole.
 #[derive(Debug, Default)]
 pub struct ServiceTable(BTreeMap<Address, Arc<Service>>);
@@ -130,6 +132,17 @@ impl Service {
 }
 
 impl Candidate {
+    /// How many of its targets a wish leads to.
+    pub(crate) fn targets_of(&self, wish: Wish<'_>) -> u32 {
+        match wish {
+            Wish::Priority(priority) => {
+                let groups = self.groups();
+                groups.iter().find(|g| g.priority == priority).map_or(self.targets, |g| g.targets)
+            }
+            _ => self.targets,
+        }
+    }
+
     fn groups(&self) -> Vec<TargetGroup> {
         if self.groups.is_empty() {
             vec![TargetGroup { priority: 0, weight: self.targets, targets: self.targets }]

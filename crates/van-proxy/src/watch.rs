@@ -43,6 +43,11 @@ impl Watch {
     pub(crate) async fn changed(&self) {
         self.bell.notified().await;
     }
+
+    /// Rings as for news.
+    pub(crate) fn ring(&self) {
+        self.bell.notify_one();
+    }
 }
 
 impl Drop for Watch {

@@ -115,9 +115,9 @@ pub(super) async fn run(shared: &Shared, place: Place, _release: Release) {
         room: vec![0; MAX_DATAGRAM + 1].into(),
         shared,
     };
-    let changes = shared.dispatcher.watch(shared.route.addresses());
+    let leads = shared.leads.load_full();
     loop {
-        match desk.serve(&socket, &changes).await {
+        match desk.serve(&socket, &leads.changes).await {
             Ok(never) => match never {},
             Err(error) => {
                 warn!(listener = %shared.spec.name, bind = bound, %error, "listening failed");
@@ -223,16 +223,20 @@ impl Desk<'_> {
         let mut counted = Counted::logged(log.ingress(name, &shared.spec.address, Some(client)));
         counted.add(shared.meter.clone());
         counted.add(shared.dispatcher.meter().clone());
-        shared.route.dispatch(NewFlow {
-            socket: Socket::Datagrams(flow),
-            open: Open::datagrams(shared.spec.address.clone(), client),
-            read: Vec::new(),
-            ended: false,
-            retry: shared.route.clone(),
-            meter: shared.meter.clone(),
-            counted,
-            tried: Vec::new(),
-        });
+        let route = &shared.leads.load().route;
+        route.dispatch(
+            None,
+            NewFlow {
+                socket: Socket::Datagrams(flow),
+                open: Open::datagrams(shared.spec.address.clone(), client),
+                read: Vec::new(),
+                ended: false,
+                retry: route.clone(),
+                meter: shared.meter.clone(),
+                counted,
+                tried: Vec::new(),
+            },
+        );
     }
 
     fn lost(&self, why: Lost) {

@@ -5,5 +5,6 @@
 mod flows;
 mod health;
 mod listeners;
+mod names;
 mod site;
 mod unix;

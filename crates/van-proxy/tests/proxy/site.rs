@@ -60,7 +60,7 @@ impl Site {
         let news = Arc::new(AtomicUsize::new(0));
         let places = Arc::new(Places::default());
         let connectors = Connectors::new(places.clone(), count(&news), control);
-        let dispatcher = Dispatcher::new(connectors.clone(), &workers, max_flows);
+        let dispatcher = Dispatcher::new(connectors.clone(), &workers, max_flows, None);
         Self { workers, connectors, dispatcher, news, places }
     }
 
@@ -79,6 +79,27 @@ impl Site {
         let address: Address = address.parse().unwrap();
         self.dispatcher.publish(ServiceTable::from_iter([(address, service.clone())]));
         service
+    }
+
+    /// Publishes a target of each address at this site.
+    pub(crate) fn publish_each(&self, addresses: &[&str]) {
+        let service = |address: &&str| {
+            let (via, groups) = (Via::Local, Vec::new());
+            let candidate =
+                Candidate { site: HERE, via, targets: 1, groups, cost: 0, meter: Arc::default() };
+            let address: Address = address.parse().unwrap();
+            (address, Arc::new(Service::new(vec![candidate], Arc::default())))
+        };
+        self.dispatcher.publish(addresses.iter().map(service).collect::<ServiceTable>());
+    }
+
+    /// Listens as a spec says, and waits until clients are accepted.
+    pub(crate) fn listen_as(&self, spec: ListenerSpec) -> (Listener, SocketAddr) {
+        let (worker, news) = (self.workers.get(0), count(&self.news));
+        let listener = Listener::start(spec, self.dispatcher.clone(), worker, news).unwrap();
+        until("the listener accepts", || listener.state().accepting);
+        let bound = bound(&listener);
+        (listener, bound)
     }
 
     pub(crate) fn try_listen(&self, address: &str, bind: &str) -> Result<Listener, ListenerError> {
@@ -120,6 +141,7 @@ pub(crate) fn connector(name: &str, address: &str, target: &str) -> ConnectorSpe
         proxy_protocol: false,
         priority: 0,
         weight: std::num::NonZeroU16::MIN,
+        tls: None,
     }
 }
 
