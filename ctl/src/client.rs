@@ -108,6 +108,15 @@ impl Client {
         path: &str,
         mut take: impl FnMut(Value) -> Outcome,
     ) -> Outcome {
+        self.follow_while(path, |document| take(document).map(|()| true)).await
+    }
+
+    /// The same as long as `take` wants more.
+    pub(crate) async fn follow_while(
+        &mut self,
+        path: &str,
+        mut take: impl FnMut(Value) -> Outcome<bool>,
+    ) -> Outcome {
         let limit = self.timeout;
         let answer = within(limit, self.send(Method::GET, path, None, Mode::Replace)).await?;
         if answer.status() != StatusCode::OK {
@@ -120,7 +129,9 @@ impl Client {
             waiting.extend_from_slice(&data);
             while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = waiting.drain(..=end).collect();
-                take(json(&line)?)?;
+                if !take(json(&line)?)? {
+                    return Ok(());
+                }
             }
             if waiting.len() > DOCUMENT_MAX {
                 return Err(Problem::failed("the daemon's answer is too long"));

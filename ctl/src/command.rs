@@ -18,9 +18,11 @@ mod network;
 mod peer;
 mod ping;
 mod proxy;
+mod route;
 mod service;
 mod site;
 mod status;
+mod tap;
 mod token;
 mod trace;
 mod version;
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     /// Show open and recent flows
     #[command(after_help = flow::EXAMPLE)]
     Flows(flow::Flows),
+    /// Show a service's requests and flows as they are answered
+    #[command(after_help = tap::EXAMPLE)]
+    Tap(tap::Tap),
     /// Show what happened
     #[command(after_help = event::EXAMPLE)]
     Events(event::Events),
@@ -136,6 +141,7 @@ impl Command {
             Self::Ping(command) => command.run(session).await,
             Self::Network(command) => command.run(session).await,
             Self::Flows(command) => command.run(session).await,
+            Self::Tap(command) => command.run(session).await,
             Self::Trace(command) => command.run(session).await,
             Self::Check(command) => command.run(session).await,
             Self::Explain(command) => command.run(session.output),
@@ -184,4 +190,12 @@ impl Which {
 async fn remove(session: &mut Session, kind: &str, name: &str, what: &str) -> Outcome {
     session.client.delete(&crate::client::path(&format!("{kind}s"), name)).await?;
     session.output.gone(kind, name, what)
+}
+
+/// A file as the daemon has to find it: from here if its path is relative.
+fn file(text: &str) -> String {
+    if text.starts_with("credential:") {
+        return text.to_owned();
+    }
+    std::path::absolute(text).map_or_else(|_| text.to_owned(), |path| path.display().to_string())
 }

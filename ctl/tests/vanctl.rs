@@ -644,12 +644,12 @@ fn flows_are_listed_and_followed() {
     let text = daemon.run("flows -o wide").ok();
     let mut lines = text.lines();
     let heading = lines.next().unwrap().split_whitespace().collect::<Vec<_>>();
-    let columns = "ADDRESS CLIENT SITE TARGET STATE AGE DURATION SENT RECEIVED ID SIDE";
-    assert_eq!(heading[..11].join(" "), columns);
+    let columns = "ADDRESS CLIENT SITE TARGET STATE AGE DURATION SENT RECEIVED REQUEST ID SIDE";
+    assert_eq!(heading[..12].join(" "), columns);
     assert!(lines.next().unwrap().starts_with("db       127.0.0.1:50000  public  pg      open "));
     let ended = lines.next().unwrap();
     assert!(ended.contains("  link lost  ") && ended.contains("  1.5s "), "{ended}");
-    assert!(ended.ends_with("10 B  2.0 KiB   2   ingress  db        0.50 ms"), "{ended}");
+    assert!(ended.ends_with("10 B  2.0 KiB   -        2   ingress  db        0.50 ms"), "{ended}");
     assert_eq!(daemon.run("flows --address web -o json").json()["items"], serde_json::json!([]));
     assert_eq!(daemon.run("flows --limit 1 -o name").ok(), "flow/1\n");
     assert_eq!(daemon.run("flows --limit 0").code, 2);

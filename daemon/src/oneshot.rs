@@ -103,6 +103,7 @@ fn configuration(
             proxy_protocol: false,
             priority: 0,
             weight: NonZeroU16::MIN,
+            tls: None,
         })
         .collect();
     config.listeners = imports

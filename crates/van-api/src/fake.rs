@@ -8,13 +8,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use van_model::api::{
     CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowEnd, FlowQuery,
     FlowRecord, LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite,
     PeerPut, PeerResource, PeerView, PingReply, PingRequest, Resource, ServiceResource,
-    ServiceView, Severity, SitePut, TokenCreate, TokenCreated, TokenResource, Trace, TraceRequest,
+    ServiceView, Severity, SitePut, TapLine, TokenCreate, TokenCreated, TokenResource, Trace,
+    TraceRequest,
 };
 use van_model::status::{
     LinkState, ListenerStatus, PeerStatus, Quantiles, ServiceStatus, SiteRef, SiteStatus,
@@ -22,7 +24,7 @@ use van_model::status::{
 };
 use van_model::{Address, ApiError, Bind, Conditions, ErrorCode, Mode, Name, SiteId, Source};
 
-use crate::site::{Reply, SiteApi};
+use crate::site::{Reply, SiteApi, TapLines};
 
 mod network;
 mod resources;
@@ -92,6 +94,7 @@ impl FakeSite {
             proxy_protocol: false,
             priority: 0,
             weight: None,
+            tls: None,
         };
         let mut owned = connector("from-file", view);
         owned.source = Source::File;
@@ -208,6 +211,7 @@ impl SiteApi for FakeSite {
             })
             .count();
         let status = ListenerStatus {
+            certificate_expires: None,
             datagrams: None,
             bound: free.then(|| spec.bind.to_string()),
             accepting: targets > 0,
@@ -367,6 +371,7 @@ impl SiteApi for FakeSite {
                 },
                 status: ServiceStatus {
                     datagrams: None,
+                    requests: None,
                     targets: BTreeMap::from([("laptop".into(), 1), ("public".into(), 2)]),
                     import: None,
                     via: BTreeMap::from([("public".into(), vec!["public".into()])]),
@@ -405,6 +410,14 @@ impl SiteApi for FakeSite {
         flows.retain(|f| query.site.is_none() || f.peer_name == query.site);
         flows.truncate(query.limit);
         Ok(flows)
+    }
+
+    fn tap(&self, address: &str, _: bool) -> Result<TapLines, ApiError> {
+        let flow = network::flow(1, None);
+        if flow.address.as_str() != address {
+            return Err(missing("service", address));
+        }
+        Ok(futures_util::stream::iter([TapLine::Flow(flow.into())]).boxed())
     }
 
     fn ping(&self, request: PingRequest) -> Reply<'_, PingReply> {

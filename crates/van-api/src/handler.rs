@@ -19,7 +19,7 @@ use crate::credentials::{Credentials, Policy};
 use crate::request::{Query, read_json};
 use crate::route::{Kind, NoRoute, Route};
 use crate::site::SiteApi;
-use crate::watch::{Watch, documents, events, flows};
+use crate::watch::{Watch, documents, events, flows, tapped};
 
 /// What the requests of one connection have in common.
 pub(crate) struct Session {
@@ -72,9 +72,14 @@ impl Session {
             return Ok(answer::metrics(self.site.metrics()));
         }
         let query = Query::parse(request.uri().query())?;
-        if !query.watch {
+        if !query.watch && route != Route::Tap {
             let document = read(&*self.site, &route, &query)?;
             return Ok(answer::document(StatusCode::OK, &document));
+        }
+        if route == Route::Tap {
+            let wanted = query.flows.address.as_deref().unwrap_or_default();
+            let lines = self.site.tap(wanted, query.values)?;
+            return Ok(answer::stream(tapped(lines, self.connection.clone(), self.stop.clone())));
         }
         let watch = Watch::new(Arc::clone(&self.site), self.connection.clone(), self.stop.clone());
         // A resource that isn't there is told by the answer's code, not by the stream.
@@ -143,6 +148,7 @@ impl Session {
             | Route::Config
             | Route::Network
             | Route::Flows
+            | Route::Tap
             | Route::Metrics
             | Route::Debug
             | Route::List(_)
@@ -234,6 +240,7 @@ pub(crate) fn read(
         },
         Route::Debug => value(site.debug()),
         Route::Metrics
+        | Route::Tap
         | Route::Put(..)
         | Route::Delete(..)
         | Route::CreateToken

@@ -28,5 +28,5 @@ pub use credentials::{Access, Credentials, Policy};
 pub use metrics::MetricsServer;
 pub use route::{Kind, Route};
 pub use server::Server;
-pub use site::{Reply, SiteApi};
+pub use site::{Reply, SiteApi, TapLines};
 pub use socket::{ApiSocket, SocketError};

@@ -31,6 +31,8 @@ pub(crate) struct Query {
     pub(crate) severity: Option<Severity>,
     /// `address=db`, `site=b` and `limit=N`: only such flows.
     pub(crate) flows: FlowQuery,
+    /// `values=1`: with the values of queries.
+    pub(crate) values: bool,
 }
 
 impl Query {
@@ -50,6 +52,7 @@ impl Query {
                         _ => return Err(bad("watch=1 or watch=0")),
                     };
                 }
+                "values" => query.values = value == "1",
                 "after" => query.after = value.parse().map_err(|_| bad("an event's sequence"))?,
                 "subject" => {
                     query.subject = Some(unescaped(value).ok_or_else(|| bad("link/NAME"))?);

@@ -61,6 +61,8 @@ pub enum Route {
     Config,
     /// `GET /v1/network`.
     Network,
+    /// `GET /v1/tap?address=SERVICE`.
+    Tap,
     /// `GET /v1/flows`.
     Flows,
     /// `GET /v1/KIND`.
@@ -141,6 +143,7 @@ impl Route {
             "config" => get(Self::Config),
             "network" => get(Self::Network),
             "flows" => get(Self::Flows),
+            "tap" => get(Self::Tap),
             "ping" => post(Self::Ping),
             "trace" => post(Self::Trace),
             "check" => post(Self::Check),
@@ -169,12 +172,15 @@ impl Route {
         }
     }
 
-    /// The right that the route needs: reads are open but for configuration and tokens.
+    /// The right that the route needs: reads are open but for configuration, tokens and what clients
+    /// say.
     pub fn needs(&self) -> Access {
         match self {
-            Self::Config | Self::Debug | Self::List(Kind::Token) | Self::One(Kind::Token, _) => {
-                Access::Write
-            }
+            Self::Config
+            | Self::Debug
+            | Self::Tap
+            | Self::List(Kind::Token)
+            | Self::One(Kind::Token, _) => Access::Write,
             Self::Status
             | Self::Site
             | Self::Events
@@ -295,6 +301,7 @@ mod tests {
             ("/v1/services/x", Access::Read),
             ("/v1/network", Access::Read),
             ("/v1/flows", Access::Read),
+            ("/v1/tap", Access::Write),
             ("/v1/tokens", Access::Write),
             ("/v1/tokens/x", Access::Write),
             ("/v1/config", Access::Write),

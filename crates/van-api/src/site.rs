@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
+use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 use van_model::api::{
     CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowQuery, FlowRecord,
     LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite, PeerPut,
-    PeerResource, PingReply, PingRequest, ServiceResource, SitePut, TokenCreate, TokenCreated,
-    TokenResource, Trace, TraceRequest,
+    PeerResource, PingReply, PingRequest, ServiceResource, SitePut, TapLine, TokenCreate,
+    TokenCreated, TokenResource, Trace, TraceRequest,
 };
 use van_model::status::SiteStatus;
 use van_model::{ApiError, Name};
 
 /// An answer that may take a while.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
+
+/// Lines as they come.
+pub type TapLines = BoxStream<'static, TapLine>;
 
 /// The running site as the API sees it.
 ///
@@ -81,6 +85,8 @@ pub trait SiteApi: Send + Sync + 'static {
     fn network(&self) -> Vec<NetworkSite>;
     /// The flows that are asked for, open and ended, in the order in which they began.
     fn flows(&self, query: &FlowQuery) -> Result<Vec<FlowRecord>, ApiError>;
+    /// Each request and flow of a service from now on; with the values of queries, or with these masked.
+    fn tap(&self, address: &str, values: bool) -> Result<TapLines, ApiError>;
     /// Sends one echo to a site.
     fn ping(&self, request: PingRequest) -> Reply<'_, PingReply>;
     /// Tells which way a new flow would go.

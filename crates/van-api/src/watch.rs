@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use van_model::api::{ErrorBody, FlowQuery, FlowRecord};
 
@@ -14,7 +14,7 @@ use crate::connection::Connection;
 use crate::handler::read;
 use crate::request::Query;
 use crate::route::Route;
-use crate::site::SiteApi;
+use crate::site::{SiteApi, TapLines};
 
 /// How long ticks are gathered before a document is made again: a busy site ticks often.
 const GATHER: Duration = Duration::from_millis(20);
@@ -113,6 +113,30 @@ pub(crate) fn flows(watch: Watch, query: FlowQuery) -> impl Stream<Item = Bytes>
     })
 }
 
+/// The lines of a tap, until its reader or the daemon leaves.
+pub(crate) fn tapped(
+    lines: TapLines,
+    connection: Connection,
+    stop: CancellationToken,
+) -> impl Stream<Item = Bytes> + Send {
+    stream::unfold((lines, connection, stop), async |(mut lines, connection, stop)| {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                next = lines.next() => {
+                    let next = line(&next?);
+                    return Some((next, (lines, connection, stop)));
+                }
+                () = tokio::time::sleep(LOOK) => {
+                    if connection.is_gone() {
+                        return None;
+                    }
+                }
+            }
+        }
+    })
+}
+
 /// Flows that a watch has told.
 #[derive(Debug, Default)]
 struct Told {
@@ -176,6 +200,7 @@ mod tests {
             bytes_sent: 0,
             bytes_received: 0,
             end,
+            requests: None,
         };
         let mut told = Told::default();
         let mut ids = |records: Vec<FlowRecord>| -> Vec<u64> {

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use van_api::{Reply, SiteApi};
+use van_api::{Reply, SiteApi, TapLines};
 use van_model::api::{
     CheckLine, ConfigValue, ConnectorResource, ConnectorView, Event, FlowQuery, FlowRecord,
     LinkPut, LinkResource, ListenerResource, ListenerView, LogRequest, NetworkSite, PeerPut,
@@ -95,8 +95,10 @@ impl SiteApi for Site {
 
     fn put_listener(&self, name: Name, view: ListenerView) -> Reply<'_, ListenerResource> {
         Box::pin(async move {
-            supported(view.protocol)?;
+            let unnamed = view.address.is_none() && view.addresses.is_empty();
             let spec = ListenerSpec {
+                only_routes: unnamed && !view.routes.is_empty(),
+                routes: view.routes,
                 address: match view.addresses.first() {
                     Some(first) => first.address.clone(),
                     None => view.address.unwrap_or_else(|| name.clone().into()),
@@ -106,6 +108,7 @@ impl SiteApi for Site {
                 strategy: view.strategy,
                 addresses: view.addresses,
                 udp_idle_ms: view.udp_idle_ms,
+                tls: view.tls,
                 name: name.clone(),
             };
             if let Err(why) = spec.check() {
@@ -136,7 +139,6 @@ impl SiteApi for Site {
 
     fn put_connector(&self, name: Name, view: ConnectorView) -> Reply<'_, ConnectorResource> {
         Box::pin(async move {
-            supported(view.protocol)?;
             if let Err(why) = view.timing.check() {
                 return Err(ApiError::new(ErrorCode::Invalid, why));
             }
@@ -155,9 +157,13 @@ impl SiteApi for Site {
                 proxy_protocol: view.proxy_protocol,
                 priority: view.priority,
                 weight: view.weight.unwrap_or(NonZeroU16::MIN),
+                tls: view.tls,
                 name: name.clone(),
             }
             .settled();
+            if let Err(why) = spec.check_tls() {
+                return Err(ApiError::new(ErrorCode::Invalid, why));
+            }
             let _change = self.changing.lock().await;
             self.own_by_api("connector", name.as_str())?;
             self.no_label_says(name.as_str())?;
@@ -268,6 +274,10 @@ impl SiteApi for Site {
         self.flow_records(query)
     }
 
+    fn tap(&self, address: &str, values: bool) -> Result<TapLines, ApiError> {
+        self.tap_service(address, values)
+    }
+
     fn ping(&self, request: PingRequest) -> Reply<'_, PingReply> {
         Box::pin(self.echo(request))
     }
@@ -371,14 +381,6 @@ impl Site {
         }
         Ok(result)
     }
-}
-
-fn supported(protocol: Protocol) -> Result<(), ApiError> {
-    if protocol.is_supported() {
-        return Ok(());
-    }
-    let message = format!("protocol {:?} is not in this version yet", protocol.as_str());
-    Err(ApiError::new(ErrorCode::Invalid, message).hint("\"tcp\" carries it as it is"))
 }
 
 fn found<S, T>(

@@ -209,14 +209,12 @@ fn wanted(
     let fits = |address: &Address| {
         globs.iter().any(|g| g.matches(address.as_str()) || g.matches(address.name()))
     };
-    let offered =
-        routes.services.iter().filter(|(address, service)| {
-            // What only this site offers is here already, often on the very port.
-            service.offers.iter().any(|(router, offer)| {
-                router.site != routes.me.site && offer.protocol.is_supported()
-            }) && service.conflict.is_none()
-                && fits(address)
-        });
+    let offered = routes.services.iter().filter(|(address, service)| {
+        // What only this site offers is here already, often on the very port.
+        service.offers.keys().any(|router| router.site != routes.me.site)
+            && service.conflict.is_none()
+            && fits(address)
+    });
     let with_port = offered.filter_map(|(a, service)| {
         // Without a conflict all offers have the same.
         let protocol = service.offers.values().next()?.protocol;

@@ -32,6 +32,8 @@ pub(crate) struct Look {
     pub(crate) identity_seconds: i64,
     /// Events since the start, by reason.
     pub(crate) events: BTreeMap<String, u64>,
+    /// What became of spans; `None`: nobody wants any.
+    pub(crate) spans: Option<van_trace::Counts>,
     pub(crate) process: process::Process,
     pub(crate) now: jiff::Timestamp,
 }
@@ -67,6 +69,7 @@ impl Site {
             ],
             identity_seconds: self.own.identity.leaf_not_after().duration_since(now).as_secs(),
             events: self.events_by_reason(),
+            spans: self.dispatcher.tracer().map(|tracer| tracer.counts()),
             process: process::Process::read(),
             now,
         }

@@ -240,6 +240,7 @@ mod tests {
             bytes_sent: 0,
             bytes_received: 0,
             end,
+            requests: None,
         };
         let closed = Some(FlowEnd::Closed);
         let all = vec![

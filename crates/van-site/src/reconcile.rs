@@ -121,6 +121,9 @@ impl Site {
         if loaded.config.metrics != old.config.metrics {
             return Err(SiteError::NeedsRestart("[metrics]"));
         }
+        if loaded.config.tracing != old.config.tracing {
+            return Err(SiteError::NeedsRestart("[tracing]"));
+        }
         if loaded.config.limits != old.config.limits {
             return Err(SiteError::NeedsRestart("[limits]"));
         }
@@ -284,6 +287,16 @@ impl Running {
                 close(&site.links.all(), &meters, GoAwayReason::Deleted, DELETE_GRACE);
             }
             changed.push(format!("link/{name}"));
+        }
+        for (name, run) in &mut self.listeners {
+            // Where only the way changes, the place and its clients stay.
+            if let (Some(wanted), Ok(listener)) = (wanted.listeners.get(name), &run.listener)
+                && wanted.spec != run.wanted.spec
+                && listener.redirect(&wanted.spec)
+            {
+                run.wanted = wanted.clone();
+                changed.push(format!("listener/{name}"));
+            }
         }
         let gone: Vec<String> = self
             .listeners

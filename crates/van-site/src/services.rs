@@ -313,8 +313,7 @@ impl Site {
     fn used_addresses(&self) -> BTreeSet<Address> {
         let running = self.running.lock();
         let listeners = running.listeners.values();
-        let choices = listeners.flat_map(|run| run.wanted.spec.choices());
-        choices.map(|choice| choice.address).collect()
+        listeners.flat_map(|run| run.wanted.spec.all_addresses()).collect()
     }
 }
 

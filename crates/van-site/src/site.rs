@@ -33,6 +33,7 @@ use crate::podman::Podman;
 use crate::reconcile::Running;
 use crate::resources::{Kept, LinkPeers, MadeBook};
 use crate::services::Services;
+use crate::spans;
 use crate::status::Remembered;
 use crate::tokens::TokenBook;
 
@@ -126,7 +127,7 @@ pub struct Site {
     pub(crate) upkeep: Notify,
     events: EventLog,
     changed: watch::Sender<u64>,
-    this: Weak<Self>,
+    pub(crate) this: Weak<Self>,
 }
 
 /// The document that keeps the epoch.
@@ -173,7 +174,8 @@ impl Site {
         let connectors =
             Connectors::new(podman.clone(), Arc::new(move || bell.ring()), tasks.clone());
         let flows = loaded.config.limits.flows;
-        let dispatcher = Dispatcher::new(connectors.clone(), &workers, flows);
+        let (exporter, tracer) = spans::exporter(loaded.config.tracing.as_ref());
+        let dispatcher = Dispatcher::new(connectors.clone(), &workers, flows, tracer);
         let links = Links::new(LinksConfig {
             local: local(&own, &loaded, &environment),
             identity: own.identity.clone(),
@@ -230,7 +232,7 @@ impl Site {
         site.reconcile()?;
         site.tell_unused_sockets();
         site.refresh_network();
-        site.spawn_tasks();
+        site.spawn_tasks(exporter);
         Ok(site)
     }
 
@@ -240,7 +242,10 @@ impl Site {
         self.map.belongs_to(&self.links);
     }
 
-    fn spawn_tasks(&self) {
+    fn spawn_tasks(&self, exporter: Option<van_trace::Exporter>) {
+        if let Some(exporter) = exporter {
+            self.export(exporter);
+        }
         let (site, keeper, follower) = (self.arc(), self.arc(), self.arc());
         self.tasks.spawn("site", async move { site.run().await });
         self.tasks.spawn("upkeep", async move { keeper.keep_up().await });

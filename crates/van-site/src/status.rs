@@ -59,7 +59,8 @@ impl Site {
         let imported = self.imports.usable();
         let (used, configured) = {
             let running = self.running.lock();
-            let listeners = running.listeners.values().map(|l| l.wanted.spec.address.clone());
+            let listeners =
+                running.listeners.values().flat_map(|run| run.wanted.spec.all_addresses());
             let used: BTreeSet<_> = listeners.chain(imported).collect();
             (used.len(), running.links.len())
         };

@@ -99,10 +99,17 @@ impl Site {
                 .hint("'vanctl listener status' shows the listeners"));
         };
         let spec = &run.wanted.spec;
-        let choices = spec.choices();
-        if choices.iter().all(|choice| choice.address != *asked) {
+        let all = spec.all_addresses();
+        let mut choices = spec.choices();
+        if all.contains(asked) && choices.iter().all(|choice| choice.address != *asked) {
+            // A route leads there.
+            let weight = std::num::NonZeroU16::MIN;
+            choices = vec![AddressChoice { address: asked.clone(), weight }];
+        }
+        if !all.contains(asked) {
             let message = format!("listener {name:?} does not offer {asked}");
-            let own = format!("it offers {}", spec.address);
+            let all: Vec<_> = all.iter().map(Address::as_str).collect();
+            let own = format!("it offers {}", all.join(", "));
             return Err(ApiError::new(ErrorCode::Invalid, message).hint(own));
         }
         Ok(Wish { listener: Some(name), strategy: spec.strategy, choices })

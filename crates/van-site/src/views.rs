@@ -1,28 +1,29 @@
 //! Resources as the API shows them: wanted and observed side by side.
 
+mod services;
+
 use std::sync::Arc;
 
 use van_model::api::{
     ConnectorResource, ConnectorView, LinkResource, LinkView, ListenerResource, ListenerView,
-    PeerResource, PeerView, Resource, ServiceResource, ServiceView, Source, TokenResource,
-    TokenView,
+    PeerResource, PeerView, Resource, Source, TokenResource, TokenView,
 };
 use van_model::status::{
-    ConnectorStatus, DatagramStatus, Direction, LinkState, LinkStatus, ListenerStatus, PeerStatus,
-    ServiceStatus, SiteRef, TokenStatus,
+    ConnectorStatus, Direction, LinkState, LinkStatus, ListenerStatus, PeerStatus, SiteRef,
+    TokenStatus,
 };
 use van_model::{ConnectorSpec, ListenerSpec, TokenSpec};
 use van_net::{DialStatus, Link};
-use van_proxy::{Candidate, Offer, Service};
+use van_proxy::{Candidate, Service};
 use van_routing::{RouterId, Routes};
 
 use crate::clock;
-use crate::imports::ImportState;
 use crate::network_view::{Names, claimed};
 use crate::reconcile::{LinkRun, ListenerRun, Wanted};
-use crate::services::KnownService;
 use crate::site::Site;
 use crate::status::ready;
+
+use services::{datagrams, is_udp};
 
 impl Site {
     pub(crate) fn link_resources(&self) -> Vec<LinkResource> {
@@ -193,7 +194,8 @@ impl Site {
 
     fn listener(&self, name: &str, run: &ListenerRun) -> ListenerResource {
         let spec = &run.wanted.spec;
-        let targets = self.dispatcher.table().targets(&spec.address) as usize;
+        let (table, addresses) = (self.dispatcher.table(), spec.all_addresses());
+        let targets = addresses.iter().map(|address| table.targets(address) as usize).sum();
         let key = format!("listener/{name}");
         let status = match &run.listener {
             Err(why) => ListenerStatus {
@@ -203,23 +205,32 @@ impl Site {
                 flows_open: 0,
                 flows_total: 0,
                 datagrams: None,
+                certificate_expires: None,
                 conditions: self.conditions(&key, &ready(false, "BindFailed", why)),
             },
             Ok(listener) => {
                 let state = listener.state();
-                let offered = self.protocol_of(&spec.address);
+                let offered = addresses.iter().find_map(|address| {
+                    let offered = self.protocol_of(address)?;
+                    (is_udp(offered) != is_udp(spec.protocol)).then_some((address, offered))
+                });
+                let names = || addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+                let tls = state.tls.as_ref();
                 let lasting = match &state.problem {
-                    _ if offered.is_some_and(|p| is_udp(p) != is_udp(spec.protocol)) => {
-                        let offered = offered.unwrap_or_default();
+                    _ if let Some(problem) = tls.and_then(|tls| tls.problem.as_ref()) => {
+                        ready(false, "TlsFiles", problem)
+                    }
+                    _ if let Some((address, offered)) = offered => {
                         let text = format!(
-                            "{} is offered as {offered} and this listener speaks {}; \
+                            "{address} is offered as {offered} and this listener speaks {}; \
                              set protocol = \"{offered}\"",
-                            spec.address, spec.protocol
+                            spec.protocol
                         );
                         ready(false, "ProtocolMismatch", &text)
                     }
                     _ if targets == 0 => {
-                        let text = format!("no site offers a healthy target for {}", spec.address);
+                        let names = names().join(", ");
+                        let text = format!("no site offers a healthy target for {names}");
                         ready(false, "NoTarget", &text)
                     }
                     Some(problem) => ready(false, "NotAccepting", problem),
@@ -232,6 +243,8 @@ impl Site {
                     flows_open: state.meter.open.get(),
                     flows_total: state.meter.total.get(),
                     datagrams: is_udp(spec.protocol).then(|| datagrams([&state.meter])),
+                    certificate_expires: tls
+                        .and_then(|tls| jiff::Timestamp::from_second(tls.not_after?).ok()),
                     conditions: self.conditions(&key, &lasting),
                 }
             }
@@ -338,178 +351,18 @@ impl Site {
             })
             .collect()
     }
-
-    pub(crate) fn service_resources(&self) -> Vec<ServiceResource> {
-        let own = self.own_id();
-        let routes = self.map.routes();
-        let names = self.names(&routes);
-        let table = self.dispatcher.table();
-        let listeners: Vec<(String, van_model::Address)> = {
-            let running = self.running.lock();
-            running
-                .listeners
-                .iter()
-                .map(|(n, l)| (n.clone(), l.wanted.spec.address.clone()))
-                .collect()
-        };
-        let mut known = self.services.known(&routes, own, &self.connectors.offers());
-        for (_, address) in &listeners {
-            if known.iter().all(|k| k.address != *address) {
-                known.push(KnownService::unknown(address.clone()));
-            }
-        }
-        known.sort_by(|a, b| a.address.cmp(&b.address));
-        let imports: std::collections::BTreeMap<_, _> =
-            self.imports.all().into_iter().map(|import| (import.address.clone(), import)).collect();
-        let show = |service: KnownService| {
-            let import = imports.get(&service.address);
-            let used: Vec<String> = listeners
-                .iter()
-                .filter(|(_, address)| *address == service.address)
-                .map(|(name, _)| name.clone())
-                .collect();
-            let via = table.get(&service.address).map(|s| self.via(&routes, &names, s));
-            self.service(service, &used, import, (&names, via.unwrap_or_default()))
-        };
-        known.into_iter().map(show).collect()
-    }
-
-    fn service(
-        &self,
-        service: KnownService,
-        listeners: &[String],
-        import: Option<&ImportState>,
-        (names, via): (&Names, std::collections::BTreeMap<String, Vec<String>>),
-    ) -> ServiceResource {
-        let KnownService { address, offers, conflict: told, meter, meters } = service;
-        let targets = offers
-            .iter()
-            .filter(|(_, offer)| offer.targets > 0)
-            .map(|(id, offer)| (names.label(*id), offer.targets as usize))
-            .collect();
-        let total: u32 = offers.values().map(|o| o.targets).sum();
-        let protocol = offers.values().next().map(|o| o.protocol).unwrap_or_default();
-        let sum = |f: &dyn Fn(&van_net::Meter) -> u64| meters.iter().map(|m| f(m)).sum::<u64>();
-        let lasting = match told.or_else(|| conflict(offers.values())) {
-            Some(why) => ready(false, "Conflict", &why),
-            None if total == 0 => ready(false, "NoTarget", "no healthy target is known"),
-            None => match import.and_then(|import| import.state.as_ref().err()) {
-                Some(why) => {
-                    ready(true, "ImportFailed", &format!("it does not appear here: {why}"))
-                }
-                None => ready(true, "Reachable", ""),
-            },
-        };
-        Resource {
-            name: address.to_string(),
-            source: Source::Api,
-            file: None,
-            spec: ServiceView {
-                protocol,
-                service_port: port(offers.values()),
-                address: address.clone(),
-            },
-            status: ServiceStatus {
-                targets,
-                listeners: listeners.to_vec(),
-                import: import.map(|import| import.place.to_string()),
-                via,
-                flows_open: sum(&|m| m.open.get()),
-                flows_total: meter.total.get(),
-                errors: meter.errors.get() + sum(&|m| m.errors.get()),
-                bytes_sent: meter.sent.get() + sum(&|m| m.sent.get()),
-                bytes_received: meter.received.get() + sum(&|m| m.received.get()),
-                connect_ms: busiest(&meters).and_then(|m| m.connect.quantiles()),
-                datagrams: is_udp(protocol).then(|| {
-                    let mut all = datagrams(&meters);
-                    self.add_dropped_before_the_choice(&mut all, listeners, import);
-                    all
-                }),
-                conditions: self.conditions(&format!("service/{address}"), &lasting),
-            },
-        }
-    }
-}
-
-impl Site {
-    /// What an address is offered as, here or elsewhere.
-    fn protocol_of(&self, address: &van_model::Address) -> Option<van_model::Protocol> {
-        let here = self.connectors.offers().get(address).map(|offer| offer.protocol);
-        let routes = self.map.routes();
-        let there = || routes.services.get(address)?.offers.values().next().map(|o| o.protocol);
-        here.or_else(there)
-    }
-
-    /// Adds what this site's listeners of a service dropped.
-    fn add_dropped_before_the_choice(
-        &self,
-        all: &mut DatagramStatus,
-        listeners: &[String],
-        import: Option<&ImportState>,
-    ) {
-        let running = self.running.lock();
-        let own = listeners.iter().filter_map(|name| {
-            Some(running.listeners.get(name)?.listener.as_ref().ok()?.state().meter)
-        });
-        let import = import.and_then(|import| Some(import.state.as_ref().ok()?.meter.clone()));
-        for meter in own.chain(import) {
-            for (reason, count) in datagrams([&meter]).dropped {
-                *all.dropped.entry(reason).or_default() += count;
-            }
-        }
-    }
-}
-
-fn is_udp(protocol: van_model::Protocol) -> bool {
-    protocol == van_model::Protocol::Udp
-}
-
-/// The sum of what was counted of datagrams.
-fn datagrams<'a>(meters: impl IntoIterator<Item = &'a Arc<van_net::Meter>>) -> DatagramStatus {
-    let mut all = DatagramStatus::default();
-    for counts in meters.into_iter().map(|meter| &meter.datagrams) {
-        all.sent += counts.sent.get();
-        all.received += counts.received.get();
-        for why in van_net::Lost::ALL {
-            *all.dropped.entry(why.as_str().into()).or_default() += counts.of(why);
-        }
-    }
-    all
-}
-
-/// The counts that say most of how long connecting takes.
-fn busiest(meters: &[Arc<van_net::Meter>]) -> Option<&van_net::Meter> {
-    meters.iter().max_by_key(|m| m.total.get()).map(|m| &**m)
-}
-
-/// The port under which a service appears: an explicit one, else the lowest of its targets.
-fn port<'a>(offers: impl Iterator<Item = &'a Offer> + Clone) -> Option<u16> {
-    let explicit = offers.clone().filter_map(|o| o.service_port).min();
-    explicit.or_else(|| offers.filter_map(|o| o.target_port).min())
-}
-
-/// Why the offers of one address do not go together.
-fn conflict<'a>(offers: impl Iterator<Item = &'a Offer> + Clone) -> Option<String> {
-    let mut ports: Vec<u16> = offers.clone().filter_map(|o| o.service_port).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    if ports.len() > 1 {
-        return Some(format!("sites offer it under different service ports: {ports:?}"));
-    }
-    let mut protocols: Vec<_> = offers.map(|o| o.protocol).collect();
-    protocols.sort_unstable();
-    protocols.dedup();
-    (protocols.len() > 1).then(|| "sites offer it with different protocols".into())
 }
 
 pub(crate) fn listener_view(spec: &ListenerSpec) -> ListenerView {
     ListenerView {
-        address: Some(spec.address.clone()),
+        address: (!spec.only_routes).then(|| spec.address.clone()),
         protocol: spec.protocol,
         bind: spec.bind.clone(),
         strategy: spec.strategy,
         addresses: spec.addresses.clone(),
         udp_idle_ms: spec.udp_idle_ms,
+        routes: spec.routes.clone(),
+        tls: spec.tls.clone(),
     }
 }
 
@@ -524,6 +377,7 @@ pub(crate) fn connector_view(spec: &ConnectorSpec) -> ConnectorView {
         proxy_protocol: spec.proxy_protocol,
         priority: spec.priority,
         weight: Some(spec.weight),
+        tls: spec.tls.clone(),
     }
 }
 
@@ -557,21 +411,5 @@ mod tests {
     fn passwords_are_masked() {
         assert_eq!(masked("http://anna:s3cret@p:1"), "http://anna:***@p:1");
         assert_eq!(masked("http://p:1"), "http://p:1");
-    }
-
-    #[test]
-    fn only_two_explicit_ports_conflict() {
-        let offer = |service_port, target_port| Offer {
-            groups: Vec::new(),
-            targets: 1,
-            protocol: van_model::Protocol::Tcp,
-            service_port,
-            target_port: Some(target_port),
-        };
-        let joined = [offer(None, 8081), offer(Some(80), 8080)];
-        assert_eq!((conflict(joined.iter()), port(joined.iter())), (None, Some(80)));
-        let apart = [offer(Some(80), 1), offer(Some(81), 1)];
-        assert!(conflict(apart.iter()).unwrap().contains("[80, 81]"));
-        assert_eq!(port([offer(None, 9), offer(None, 8)].iter()), Some(8));
     }
 }

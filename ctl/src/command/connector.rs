@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use van_model::api::{ConnectorResource, ConnectorView, LinkResource, List};
 use van_model::status::LinkState;
 use van_model::{
-    Address, Check, CheckTiming, ConditionStatus, Name, Protocol, Target, parse_duration,
+    Address, Check, CheckTiming, ConditionStatus, ConnectorTls, Name, Protocol, Target,
+    parse_duration,
 };
 
 use crate::cli::Session;
@@ -23,7 +24,7 @@ pub(crate) enum Command {
     /// Offer a local workload to the network
     #[command(after_help = "Example:\n  \
         vanctl connector create pg 127.0.0.1:5432 --address postgres --service-port 5432")]
-    Create(Create),
+    Create(Box<Create>),
     /// Remove a connector
     #[command(after_help = "Example:\n  vanctl connector delete pg")]
     Delete {
@@ -64,6 +65,8 @@ pub(crate) struct Create {
     #[arg(long, value_parser = weight, value_name = "WEIGHT")]
     weight: Option<NonZeroU16>,
     #[command(flatten)]
+    tls: Tls,
+    #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
     wait: super::Wait,
@@ -89,6 +92,40 @@ impl Command {
                 output.resources("connector", document, |items| Ok(table(output, items)))
             }
         }
+    }
+}
+
+/// TLS towards the workload; files are of the daemon's host.
+#[derive(Debug, Args)]
+struct Tls {
+    /// Start TLS towards the workload, whose certificate must be of its host and of an authority that
+    /// the daemon's host trusts
+    #[arg(long)]
+    tls: bool,
+    /// The name that its certificate must have
+    #[arg(long, value_name = "NAME")]
+    tls_server_name: Option<String>,
+    /// Authorities that its certificate must be of: a PEM file, or credential:NAME
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<String>,
+    /// A certificate to show to it
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<String>,
+    /// That certificate's key
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<String>,
+}
+
+impl Tls {
+    fn read(self) -> Option<ConnectorTls> {
+        let file = |text: Option<String>| text.as_deref().map(super::file);
+        let tls = ConnectorTls {
+            server_name: self.tls_server_name,
+            ca: file(self.tls_ca),
+            certificate: file(self.tls_certificate),
+            key: file(self.tls_key),
+        };
+        (self.tls || tls != ConnectorTls::default()).then_some(tls)
     }
 }
 
@@ -139,6 +176,7 @@ impl Create {
             proxy_protocol: self.proxy_protocol,
             priority: self.priority,
             weight: self.weight,
+            tls: self.tls.read(),
         };
         make(session, self.name.as_str(), &view, Mode::Fresh, &self.wait).await
     }

@@ -88,6 +88,7 @@ impl Expose {
             proxy_protocol: false,
             priority: 0,
             weight: None,
+            tls: None,
         };
         let name = connector_name(session, &address, &target).await?;
         make(session, &name, &view, Mode::Replace, &self.wait).await

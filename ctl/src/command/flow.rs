@@ -67,6 +67,12 @@ fn name(flow: &FlowRecord) -> String {
     format!("flow/{}\n", flow.id)
 }
 
+/// The last request of a connection, as `GET /path 200`.
+fn request(flow: &FlowRecord) -> String {
+    let last = flow.requests.as_ref();
+    last.map(|last| format!("{} {} {}", last.method, last.path, last.status)).unwrap_or_default()
+}
+
 fn row(flow: &FlowRecord, now: Timestamp) -> Vec<String> {
     vec![
         flow.address.to_string(),
@@ -78,12 +84,14 @@ fn row(flow: &FlowRecord, now: Timestamp) -> Vec<String> {
         span(flow.ended.unwrap_or(now).duration_since(flow.started)),
         bytes(flow.bytes_sent),
         bytes(flow.bytes_received),
+        request(flow),
     ]
 }
 
 fn table(output: Output, flows: &[FlowRecord], now: Timestamp) -> String {
     let mut table = Table::new(&[
         "ADDRESS", "CLIENT", "SITE", "TARGET", "STATE", "AGE", "DURATION", "SENT", "RECEIVED",
+        "REQUEST",
     ]);
     if output.wide() {
         table.columns(&["ID", "SIDE", "LISTENER", "CONNECT"]);
@@ -117,7 +125,7 @@ fn line(output: Output, flow: &Value) -> Outcome {
     if output.format == Format::Name {
         return output.text(&name(&flow));
     }
-    let widths = [16, 21, 12, 12, 9, 7, 8, 10, 0];
+    let widths = [16, 21, 12, 12, 9, 7, 8, 10, 10, 0];
     let cells = row(&flow, Timestamp::now()).into_iter().zip(widths).map(|(cell, wide)| {
         let cell = if cell.is_empty() { "-".into() } else { clean(&cell) };
         format!("{cell:wide$}")

@@ -1,8 +1,10 @@
 //! `vanctl service`.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use van_model::api::ServiceResource;
-use van_model::status::DatagramStatus;
+use van_model::status::{DatagramStatus, RequestStatus};
 
 use crate::cli::Session;
 use crate::error::Outcome;
@@ -71,6 +73,10 @@ fn table(output: Output, services: &[ServiceResource], verbose: bool) -> String 
             "CONNECT-P99",
             "DATAGRAMS",
             "DROPPED",
+            "REQUESTS",
+            "ANSWERS",
+            "LATENCY-P50",
+            "LATENCY-P99",
         ]);
     }
     for service in services {
@@ -102,10 +108,26 @@ fn table(output: Output, services: &[ServiceResource], verbose: bool) -> String 
             let both = datagrams.map(|d| format!("{} / {}", d.sent, d.received));
             row.push(both.unwrap_or_default());
             row.push(datagrams.map(dropped).unwrap_or_default());
+            let requests = status.requests.as_ref();
+            let latency = requests.and_then(|all| all.latency_ms);
+            row.push(requests.map(|all| all.total.to_string()).unwrap_or_default());
+            row.push(requests.map(answers).unwrap_or_default());
+            row.push(millis(latency.map(|q| q.p50)));
+            row.push(millis(latency.map(|q| q.p99)));
         }
         table.row(row);
     }
     table.render(output.color)
+}
+
+/// How many answers there were of each class.
+fn answers(requests: &RequestStatus) -> String {
+    let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
+    for (class, count) in requests.answered.values().flatten() {
+        *classes.entry(class).or_default() += count;
+    }
+    let each: Vec<_> = classes.iter().map(|(class, count)| format!("{class}: {count}")).collect();
+    each.join(", ")
 }
 
 /// How many datagrams were dropped, and why.

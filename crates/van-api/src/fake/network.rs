@@ -87,6 +87,7 @@ pub(super) fn flow(id: u64, end: Option<FlowEnd>) -> FlowRecord {
         bytes_sent: 10,
         bytes_received: 2048,
         end,
+        requests: None,
     }
 }
 

@@ -4,6 +4,9 @@ use van_model::api::{CheckLine, ListenerResource, ServiceResource};
 
 use crate::site::Site;
 
+/// Days before the end of a certificate from which on it is told.
+const SOON: i64 = 14;
+
 /// Names that one line lists.
 const SHOWN: usize = 10;
 
@@ -21,6 +24,19 @@ fn listener(listener: &ListenerResource) -> CheckLine {
         }
         Some(bound) => CheckLine::passed(what, format!("clients are accepted at {bound}")),
     }
+}
+
+/// The certificate with which a listener ends TLS, where it does.
+fn certificate(listener: &ListenerResource, now: jiff::Timestamp) -> Option<CheckLine> {
+    let what = format!("listener/{}/certificate", listener.name);
+    let end = listener.status.certificate_expires?;
+    let hint = "replace the files that its tls names; they are read again within 5 s";
+    let days = end.duration_since(now).as_hours().div_euclid(24);
+    Some(match days {
+        ..0 => CheckLine::failed(what, format!("it expired at {end}")).hint(hint),
+        0..SOON => CheckLine::warning(what, format!("it expires at {end}")).hint(hint),
+        _ => CheckLine::passed(what, format!("it is valid for {days} days")),
+    })
 }
 
 fn import(address: &str, place: &str, why_not: Option<&str>) -> CheckLine {
@@ -54,7 +70,10 @@ fn targets(services: &[ServiceResource]) -> CheckLine {
 
 impl Site {
     pub(super) fn check_services(&self) -> Vec<CheckLine> {
-        let mut lines: Vec<_> = self.listener_resources().iter().map(listener).collect();
+        let listeners = self.listener_resources();
+        let mut lines: Vec<_> = listeners.iter().map(listener).collect();
+        let now = jiff::Timestamp::now();
+        lines.extend(listeners.iter().filter_map(|listener| certificate(listener, now)));
         lines.extend(self.imports.all().iter().map(|found| {
             let why_not = found.state.as_ref().err().map(String::as_str);
             import(found.address.as_str(), &found.place.to_string(), why_not)
@@ -84,8 +103,11 @@ mod tests {
             strategy: Strategy::Balanced,
             addresses: Vec::new(),
             udp_idle_ms: None,
+            routes: Vec::new(),
+            tls: None,
         };
         let status = ListenerStatus {
+            certificate_expires: None,
             datagrams: None,
             bound: bound.map(str::to_owned),
             accepting,

@@ -103,6 +103,17 @@ pub(crate) const FAMILIES: &[Family] = &[
     counter("events", "Events since the start, by reason", &["reason"], |look, out| {
         look.events.iter().for_each(|(reason, count)| out.add(&[reason], *count as f64));
     }),
+    counter(
+        "spans",
+        "Spans of requests, with [tracing]: exported, dropped as the queue was full, failed at the collector",
+        &["result"],
+        |look, out| {
+            let Some(spans) = &look.spans else { return };
+            out.add(&["exported"], spans.exported as f64);
+            out.add(&["dropped"], spans.dropped as f64);
+            out.add(&["failed"], spans.failed as f64);
+        },
+    ),
     gauge("sites_known", "Sites of the network, this one among them", &[], |look, out| {
         out.add(&[], look.sites_known as f64);
     }),
@@ -223,9 +234,63 @@ pub(crate) const FAMILIES: &[Family] = &[
             }
         },
     ),
+    counter(
+        "service_requests",
+        "Requests from here to a service that were answered, by method and class of status",
+        &["address", "method", "status"],
+        |look, out| {
+            for service in &look.services {
+                let Some(requests) = &service.status.requests else { continue };
+                for (method, classes) in &requests.answered {
+                    for (status, count) in classes {
+                        out.add(&[service.spec.address.as_str(), method, status], *count as f64);
+                    }
+                }
+            }
+        },
+    ),
+    gauge(
+        "service_requests_open",
+        "Requests from here to a service that last",
+        ADDRESS,
+        |look, out| {
+            for service in &look.services {
+                let Some(requests) = &service.status.requests else { continue };
+                out.add(&[service.spec.address.as_str()], requests.open as f64);
+            }
+        },
+    ),
+    gauge(
+        "service_latency_seconds",
+        "Time to the head of an answer of a service, by quantile (0.5 and 0.99)",
+        &["address", "quantile"],
+        |look, out| {
+            for service in &look.services {
+                let requests = service.status.requests.as_ref();
+                let Some(times) = requests.and_then(|all| all.latency_ms) else { continue };
+                let address = service.spec.address.as_str();
+                out.add(&[address, "0.5"], times.p50 / 1000.0);
+                out.add(&[address, "0.99"], times.p99 / 1000.0);
+            }
+        },
+    ),
     gauge("listener_accepting", "Whether a listener accepts clients", LISTENER, |look, out| {
         for_listeners(look, out, |status| f64::from(status.accepting));
     }),
+    gauge(
+        "listener_certificate_remaining_seconds",
+        "Seconds until the certificate ends with which a listener ends TLS",
+        LISTENER,
+        |look, out| {
+            for listener in &look.listeners {
+                let address = listener.spec.address.as_ref().map_or("", |address| address.as_str());
+                if let Some(end) = listener.status.certificate_expires {
+                    let left = end.duration_since(look.now).as_secs() as f64;
+                    out.add(&[&listener.name, address], left);
+                }
+            }
+        },
+    ),
     gauge("listener_flows_open", "Flows of a listener that are open", LISTENER, |look, out| {
         for_listeners(look, out, |status| status.flows_open as f64);
     }),
