@@ -76,6 +76,11 @@ tests() {
     fi
 }
 
+# What was fetched and built meanwhile for tests/software.
+prepared() {
+    wait "$software" || { cat "$CARGO_TARGET_DIR/test-software.log" >&2 && return 1; }
+}
+
 # Booted hosts with the packages of this tree. Not every machine can: in CI it must.
 laboratory() {
     local out=$CARGO_TARGET_DIR/test-lab.log status=0 good bad
@@ -110,6 +115,15 @@ need mosquitto mosquitto
 need mosquitto_sub mosquitto-clients
 need vsftpd vsftpd
 need curl curl
+need nginx nginx-light
+need haproxy haproxy
+need apache2 apache2-bin
+need ab apache2-utils
+need h2load nghttp2-client
+need nghttpd nghttp2-server
+need node nodejs
+need go golang-go
+need python3 python3-venv
 # Containers as targets.
 need podman podman
 need runc runc
@@ -127,11 +141,14 @@ mkdir -p "$CARGO_TARGET_DIR"
 # The hosts' root is fetched while everything else is built.
 scripts/test-lab.sh --prepare >"$CARGO_TARGET_DIR/lab-root.log" 2>&1 &
 preparing=$!
+scripts/test-software.sh >"$CARGO_TARGET_DIR/test-software.log" 2>&1 &
+software=$!
 
 check "form (cargo fmt)" cargo fmt --all --check
 check "lints (cargo clippy)" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 check "dependencies (cargo deny)" scripts/deny.sh
 check "build" cargo build --workspace --all-targets --locked
+check "software of other registries" prepared
 tests
 check "demo" scripts/test-demo.sh
 # Why it failed is told again by the laboratory itself.

@@ -79,8 +79,6 @@ fn what_is_no_toml() {
 #[test]
 fn sections_of_later_versions() {
     told("[console]\nauth = \"none\"\n", &[(2, "not in this version yet")]);
-    let connector = "[[connector]]\nname = \"c\"\ntarget = \"127.0.0.1:1\"\nprotocol = \"http\"\n";
-    told(connector, &[(4, "not in this version yet")]);
 }
 
 #[test]

@@ -9,12 +9,12 @@ use van_testkit::{
     Cable, DEADLINE, Host, Lab, LabSite, Process, program, wait_for_port, wait_until,
 };
 
-/// A site with a server, one with its clients, and one between that both dial.
+/// A site with a server, one with its clients, and maybe one between that both dial.
 pub(crate) struct Far {
     near: LabSite,
-    _between: LabSite,
+    _between: Option<LabSite>,
     far: LabSite,
-    _cables: [Cable; 2],
+    _cables: Vec<Cable>,
     lab: Lab,
 }
 
@@ -30,7 +30,24 @@ impl Far {
         let (near, between, far) = (next(), next(), next());
         near.dial(&between, 1);
         far.dial(&between, 1);
-        Self { near, _between: between, far, _cables: cables, lab }
+        Self { near, _between: Some(between), far, _cables: cables.into(), lab }
+    }
+
+    /// Two sites only: the server's dials the clients'.
+    pub(crate) fn side_by_side() -> Self {
+        let lab = Lab::new();
+        let hosts = ["near", "far"].map(|name| lab.host(name));
+        let cable = lab.cable(&hosts[0], &hosts[1]);
+        hosts[1].only_dials();
+        let mut sites = lab.sites(&hosts).into_iter();
+        let (near, far) = (sites.next().unwrap(), sites.next().unwrap());
+        far.dial(&near, 1);
+        Self { near, _between: None, far, _cables: vec![cable], lab }
+    }
+
+    /// The same work over one link, and with a site between.
+    pub(crate) fn both() -> [Self; 2] {
+        [Self::side_by_side(), Self::start()]
     }
 
     /// The host of the clients.
@@ -64,6 +81,16 @@ impl Far {
         let line = format!("connector create at-{port} 127.0.0.1:{port} --address {address}");
         self.far.vand.ctl(&format!("{line} --check none")).ok();
         self.near.listen(address, port);
+    }
+
+    /// Makes the server's port a service whose requests are balanced one by one.
+    #[track_caller]
+    pub(crate) fn bring_as(&self, protocol: &str, address: &str, port: u16) {
+        let options = format!("--address {address} --protocol {protocol}");
+        let line = format!("connector create {address} 127.0.0.1:{port} {options}");
+        self.far.vand.ctl(&line).ok();
+        self.near.listen_with(address, port, &format!("--protocol {protocol}"));
+        self.near.wait_accepting(port);
     }
 
     /// Makes the server's port of datagrams a service at the same port of the clients' host.

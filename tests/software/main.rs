@@ -4,11 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bulk;
+mod calls;
 mod datagrams;
 mod far;
 mod mqtt;
+mod multiplexed;
 mod postgres;
 mod redis;
+mod smuggling;
+mod sockets;
+mod stacks;
+mod web;
 
 /// Bytes that no compression helps with and that are the same each time.
 fn noise(count: usize) -> Vec<u8> {
