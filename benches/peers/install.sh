@@ -27,6 +27,7 @@ install_packages() {
     have stunnel || wanted+=(stunnel4)
     have iperf3 || wanted+=(iperf3)
     have wrk || wanted+=(wrk)
+    have h2load || wanted+=(nghttp2-client)
     have openssl || wanted+=(openssl)
     have ip || wanted+=(iproute2)
     if [ ${#wanted[@]} -eq 0 ]; then

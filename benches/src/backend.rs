@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::host::{Host, Place};
+use crate::load::call;
 use crate::process::{Launch, Process};
 use crate::program::Programs;
 use crate::stop;
@@ -21,7 +22,7 @@ use crate::stop;
 pub const BULK: usize = 1 << 20;
 
 /// The size of the file that the HTTP back-end serves, in bytes.
-const PAGE: usize = 1024;
+pub const PAGE: usize = 1024;
 
 /// How long a back-end may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -42,6 +43,12 @@ pub struct Backends {
     pub bulk: SocketAddr,
     /// Serves a small file over HTTP, where nginx is installed.
     pub http: Option<SocketAddr>,
+    /// The same over HTTP/2 by prior knowledge.
+    pub http2: Option<SocketAddr>,
+    /// Answers calls over HTTP/2 by prior knowledge.
+    pub calls: SocketAddr,
+    /// Sends datagrams back.
+    pub datagrams: SocketAddr,
     _processes: Vec<Process>,
 }
 
@@ -53,23 +60,24 @@ impl Backends {
     pub fn start(programs: &Programs, dir: &Path) -> Result<Self> {
         let host = Host::loopback();
         fs::create_dir_all(dir)?;
-        let (echo, source, bulk) = (host.free_port()?, host.free_port()?, host.free_port()?);
-        let ports = [echo, source, bulk].map(|address| address.to_string());
+        let free = || host.free_port();
+        let (echo, source, bulk, calls, datagrams) = (free()?, free()?, free()?, free()?, free()?);
+        let ports = [echo, source, bulk, calls, datagrams].map(|address| address.to_string());
         let args = std::iter::once("backend".to_owned()).chain(ports);
         let own = Launch::new("backend", std::env::current_exe()?, args);
         let mut processes = vec![Process::start(&own, &host, dir)?];
-        let http = match programs.find("nginx") {
+        let (http, http2) = match programs.find("nginx") {
             Some(nginx) => {
-                let address = host.free_port()?;
-                processes.push(Process::start(&http(&nginx, address, dir)?, &host, dir)?);
-                Some(address)
+                let (one, two) = (free()?, free()?);
+                processes.push(Process::start(&http(&nginx, one, two, dir)?, &host, dir)?);
+                (Some(one), Some(two))
             }
-            None => None,
+            None => (None, None),
         };
-        for address in [echo, source, bulk].into_iter().chain(http) {
+        for address in [echo, source, bulk, calls].into_iter().chain(http) {
             wait_listening(&mut processes, address)?;
         }
-        Ok(Self { echo, source, bulk, http, _processes: processes })
+        Ok(Self { echo, source, bulk, http, http2, calls, datagrams, _processes: processes })
     }
 }
 
@@ -84,7 +92,7 @@ fn wait_listening(processes: &mut [Process], address: SocketAddr) -> Result<()> 
     Ok(())
 }
 
-fn http(nginx: &Path, address: SocketAddr, dir: &Path) -> Result<Launch> {
+fn http(nginx: &Path, one: SocketAddr, two: SocketAddr, dir: &Path) -> Result<Launch> {
     fs::write(dir.join("page"), vec![b'v'; PAGE])?;
     let file = dir.join("http.conf");
     let folder = dir.display();
@@ -92,7 +100,8 @@ fn http(nginx: &Path, address: SocketAddr, dir: &Path) -> Result<Launch> {
         "daemon off;\nworker_processes 1;\npid {folder}/http.pid;\nerror_log stderr warn;\n\
          events {{ worker_connections 4096; }}\nhttp {{\n  access_log off;\n  \
          keepalive_requests 1000000000;\n  keepalive_timeout 1h;\n  open_file_cache max=10;\n  \
-         server {{ listen {address}; root {folder}; }}\n}}\n"
+         server {{ listen {one}; listen {two} http2; root {folder}; \
+         http2_max_concurrent_streams 128; }}\n}}\n"
     );
     fs::write(&file, text)?;
     // Started by root, nginx serves as another user, who must get into the folder.
@@ -137,15 +146,24 @@ pub fn iperf(programs: &Programs, place: &Place, dir: &Path) -> Result<(Process,
 ///
 /// # Errors
 /// Where an address can't be bound.
-pub fn serve(runtime: &Runtime, addresses: [SocketAddr; 3]) -> Result<()> {
+pub fn serve(runtime: &Runtime, addresses: [SocketAddr; 5]) -> Result<()> {
     runtime.block_on(async {
-        let [echo, source, bulk] = addresses;
+        let [echo, source, bulk, calls, datagrams] = addresses;
         let piece: Arc<[u8]> = bulk_piece().into();
         let mut servers = JoinSet::new();
         servers.spawn(accept(TcpListener::bind(echo).await?, echo_one));
         servers.spawn(accept(TcpListener::bind(source).await?, pour));
         let listener = TcpListener::bind(bulk).await?;
         servers.spawn(accept(listener, move |stream| send_piece(stream, Arc::clone(&piece))));
+        servers.spawn(accept(TcpListener::bind(calls).await?, call::serve));
+        let socket = tokio::net::UdpSocket::bind(datagrams).await?;
+        servers.spawn(async move {
+            let mut buffer = [0; 2048];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                // The sender may be gone.
+                let _ = socket.send_to(&buffer[..length], from).await;
+            }
+        });
         while servers.join_next().await.is_some() {}
         Ok(())
     })

@@ -25,7 +25,7 @@ pub enum Command {
     /// Asks a daemon's name server and prints how long that took; the daemons are those beside this
     /// program, or what VAND_BIN and VANCTL_BIN name.
     Names(Names),
-    /// Serves the back-ends: echo, endless source, bulk piece.
+    /// Serves the back-ends: echo, endless source, bulk piece, calls, datagrams.
     #[command(hide = true)]
     Backend {
         /// Where the echo server listens.
@@ -34,6 +34,10 @@ pub enum Command {
         source: SocketAddr,
         /// Where the sender of one bulk piece listens.
         bulk: SocketAddr,
+        /// Where calls over HTTP/2 are answered.
+        calls: SocketAddr,
+        /// Where datagrams are sent back.
+        datagrams: SocketAddr,
     },
 }
 
@@ -55,8 +59,8 @@ pub struct Run {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: Option<u32>,
     /// Only these workloads: a,b streams; c HTTP; d new flows; e idle flows; g stalled reader;
-    /// h restart; i small requests; k cut-off bulk; t a transit
-    /// site; w WAN.
+    /// h restart; i small requests; k cut-off bulk; m HTTP/2 and calls; p HTTP by request; t a
+    /// transit site; u datagrams; w WAN.
     #[arg(long, value_delimiter = ',', value_name = "LETTERS")]
     pub only: Vec<Workload>,
     /// Only these peers.

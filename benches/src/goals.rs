@@ -24,8 +24,9 @@ enum Against {
 struct Goal(Metric, f64, Against);
 
 /// The goals of the project, in the order of the issue that set them.
-const GOALS: [Goal; 36] = {
+const GOALS: [Goal; 43] = {
     use Against::{BestEncrypted, BestPerFlow, Fixed, OneLink};
+    const MTLS: Against = Against::Peer(Peer::HaproxyMtls);
     const PLAIN: Against = Against::Peer(Peer::HaproxyPlain);
     [
         Goal(Metric::Stream, 1.0, BestEncrypted),
@@ -66,6 +67,13 @@ const GOALS: [Goal; 36] = {
         Goal(Metric::Streams8, 0.6, OneLink),
         Goal(Metric::FlowRate, 0.6, OneLink),
         Goal(Metric::SmallP50, 2.5, OneLink),
+        Goal(Metric::RequestRate, 1.0, MTLS),
+        Goal(Metric::RequestP99, 1.0, MTLS),
+        Goal(Metric::RequestMemory, 24.0 * 1024.0, Fixed),
+        Goal(Metric::Http2Rate, 0.8, MTLS),
+        Goal(Metric::UnaryOverTcp, 1.5, Fixed),
+        Goal(Metric::DatagramLoss, 0.1, Fixed),
+        Goal(Metric::DatagramOverTcp, 1.5, Fixed),
     ]
 };
 

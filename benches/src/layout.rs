@@ -10,11 +10,44 @@ use crate::host::Place;
 use crate::process::Launch;
 use crate::program::Programs;
 
+/// What a peer knows of the bytes that it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// A stream of bytes.
+    Stream,
+    /// HTTP/1.1, each request for itself.
+    Requests,
+    /// HTTP/2 by prior knowledge, each stream for itself.
+    Multiplexed,
+    /// Datagrams.
+    Datagrams,
+}
+
+/// A service to be laid out.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// The service's name.
+    pub name: &'static str,
+    /// The back-end.
+    pub target: SocketAddr,
+    /// What is carried.
+    pub carried: Carried,
+}
+
+impl Service {
+    /// Gives a service of plain streams.
+    pub fn stream(name: &'static str, target: SocketAddr) -> Self {
+        Self { name, target, carried: Carried::Stream }
+    }
+}
+
 /// One service on its way through a peer.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// The service's name.
     pub name: &'static str,
+    /// What is carried.
+    pub carried: Carried,
     /// Where clients connect to: the ingress process listens there.
     pub entry: SocketAddr,
     /// Where the egress process listens, for peers with a port for each service between the two.
@@ -41,7 +74,7 @@ pub struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    /// Lays out `services`, each with the address of its back-end.
+    /// Lays out `services`.
     ///
     /// # Errors
     /// Where no port is free or the folder can't be made.
@@ -50,12 +83,12 @@ impl<'a> Layout<'a> {
         place: &'a Place,
         certificates: &'a Certificates,
         programs: &'a Programs,
-        services: &[(&'static str, SocketAddr)],
+        services: &[Service],
     ) -> Result<Self> {
         std::fs::create_dir_all(&dir)?;
-        let routes = services.iter().map(|&(name, target)| {
+        let routes = services.iter().map(|&Service { name, target, carried }| {
             let entry = place.ingress.free_port()?;
-            Ok(Route { name, entry, link: place.egress.free_port()?, target })
+            Ok(Route { name, carried, entry, link: place.egress.free_port()?, target })
         });
         let routes = routes.collect::<Result<_>>()?;
         let uplink = place.ingress.free_port()?;

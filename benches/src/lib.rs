@@ -15,6 +15,7 @@ pub mod backend;
 pub mod certificate;
 pub mod cli;
 pub mod goals;
+pub mod h2load;
 pub mod host;
 pub mod iperf;
 pub mod layout;

@@ -1,8 +1,11 @@
 //! The load generator: what clients do to a service.
 
+pub mod call;
 pub mod cutoff;
+pub mod datagrams;
 pub mod flows;
 pub mod idle;
+pub mod patrons;
 pub mod restart;
 pub mod samples;
 pub mod small;

@@ -22,8 +22,8 @@ fn run(cli: cli::Cli) -> Result<()> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build()?;
     match cli.command {
-        cli::Command::Backend { echo, source, bulk } => {
-            backend::serve(&runtime, [echo, source, bulk])
+        cli::Command::Backend { echo, source, bulk, calls, datagrams } => {
+            backend::serve(&runtime, [echo, source, bulk, calls, datagrams])
         }
         cli::Command::Names(options) => names::run(&options),
         cli::Command::Run(options) => {

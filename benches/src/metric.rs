@@ -68,11 +68,37 @@ pub enum Metric {
     WanLossy8,
     /// One stream over a link of 100 ms round trip without loss.
     WanLong1,
+    /// Requests a second over 64 connections, each request for itself.
+    RequestRate,
+    /// Their slowest hundredth.
+    RequestP99,
+    /// Their slowest thousandth.
+    RequestP999,
+    /// Requests a second over one connection, each request for itself.
+    RequestOneRate,
+    /// Processor time of both processes for a thousand of them.
+    RequestCpu,
+    /// Memory of an idle client that asks by request, in the ingress process.
+    RequestMemory,
+    /// Requests a second over 4 connections of HTTP/2 with 16 streams each.
+    Http2Rate,
+    /// Processor time of both processes for a thousand of them.
+    Http2Cpu,
+    /// Median time of a gRPC-like call, one after the other.
+    UnaryP50,
+    /// The same over the median time through a stream of bytes.
+    UnaryOverTcp,
+    /// Datagrams lost of 50,000 a second, 512 bytes each.
+    DatagramLoss,
+    /// Median time of a datagram there and back.
+    DatagramP50,
+    /// The same over the median time of a small request.
+    DatagramOverTcp,
 }
 
 impl Metric {
     /// Every metric in the tables' order.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 44] = [
         Self::Stream,
         Self::Reverse,
         Self::Streams8,
@@ -104,6 +130,19 @@ impl Metric {
         Self::Leaked,
         Self::WanLossy8,
         Self::WanLong1,
+        Self::RequestRate,
+        Self::RequestP99,
+        Self::RequestP999,
+        Self::RequestOneRate,
+        Self::RequestCpu,
+        Self::RequestMemory,
+        Self::Http2Rate,
+        Self::Http2Cpu,
+        Self::UnaryP50,
+        Self::UnaryOverTcp,
+        Self::DatagramLoss,
+        Self::DatagramP50,
+        Self::DatagramOverTcp,
     ];
 
     /// Gives heading, unit and the number of decimals.
@@ -140,6 +179,19 @@ impl Metric {
             Self::Leaked => ("cut-off bulk flows, descriptors leaked", "", 0),
             Self::WanLossy8 => ("WAN 20 ms, 0.1 % loss, eight streams", "Mbit/s", 0),
             Self::WanLong1 => ("WAN 100 ms, no loss, one stream", "Mbit/s", 0),
+            Self::RequestRate => ("by request, 64 connections", "req/s", 0),
+            Self::RequestP99 => ("by request, 64 connections, p99", "ms", 2),
+            Self::RequestP999 => ("by request, 64 connections, p99.9", "ms", 2),
+            Self::RequestOneRate => ("by request, one connection", "req/s", 0),
+            Self::RequestCpu => ("by request, processor time, both", "ms/1000", 1),
+            Self::RequestMemory => ("idle HTTP client, ingress", "bytes", 0),
+            Self::Http2Rate => ("HTTP/2, 64 streams on 4 connections", "req/s", 0),
+            Self::Http2Cpu => ("HTTP/2, processor time, both", "ms/1000", 1),
+            Self::UnaryP50 => ("unary call, p50", "ms", 3),
+            Self::UnaryOverTcp => ("unary call, p50", "x as tcp", 2),
+            Self::DatagramLoss => ("50,000 datagrams/s, lost", "%", 3),
+            Self::DatagramP50 => ("datagram, p50", "ms", 3),
+            Self::DatagramOverTcp => ("datagram, p50", "x small request", 2),
         }
     }
 
@@ -156,6 +208,9 @@ impl Metric {
                 | Self::BesideStall
                 | Self::WanLossy8
                 | Self::WanLong1
+                | Self::RequestRate
+                | Self::RequestOneRate
+                | Self::Http2Rate
         )
     }
 }

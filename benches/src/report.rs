@@ -19,7 +19,7 @@ pub struct Findings {
 }
 
 /// The columns of the overview, a table for each group.
-const OVERVIEW: [(&str, &[(&str, Metric)]); 4] = [
+const OVERVIEW: [(&str, &[(&str, Metric)]); 5] = [
     (
         "Bulk and new flows (medians)",
         &[
@@ -51,6 +51,22 @@ const OVERVIEW: [(&str, &[(&str, Metric)]); 4] = [
             ("small p50 ms", Metric::SmallP50),
             ("beside bulk p50 ms", Metric::BesideP50),
             ("p99 ms", Metric::BesideP99),
+        ],
+    ),
+    (
+        "Requests, calls and datagrams (medians)",
+        &[
+            ("by request 64 req/s", Metric::RequestRate),
+            ("p99 ms", Metric::RequestP99),
+            ("p99.9 ms", Metric::RequestP999),
+            ("by request 1 req/s", Metric::RequestOneRate),
+            ("CPU ms/1000", Metric::RequestCpu),
+            ("idle client bytes", Metric::RequestMemory),
+            ("HTTP/2 req/s", Metric::Http2Rate),
+            ("CPU ms/1000", Metric::Http2Cpu),
+            ("unary p50 ms", Metric::UnaryP50),
+            ("lost %", Metric::DatagramLoss),
+            ("datagram p50 ms", Metric::DatagramP50),
         ],
     ),
     (

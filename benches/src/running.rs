@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::host::{Host, Place};
-use crate::layout::{Layout, Route, Setup};
+use crate::layout::{Carried, Layout, Route, Setup};
 use crate::peer::Peer;
 use crate::process::{self, Launch, Process};
 use crate::stop;
@@ -87,7 +87,8 @@ impl Running {
     }
 
     fn wait_ready(&mut self, probe: Option<&str>) -> Result<()> {
-        let entries: Vec<SocketAddr> = self.routes.iter().map(|route| route.entry).collect();
+        let streams = self.routes.iter().filter(|route| route.carried != Carried::Datagrams);
+        let entries: Vec<SocketAddr> = streams.map(|route| route.entry).collect();
         let echo = probe.map(|name| self.entry(name)).transpose()?;
         let ready = stop::wait_until(START_LIMIT, || {
             self.check_alive()?;

@@ -12,7 +12,7 @@ use van_testkit::{Quality, Wire, tap};
 use crate::backend;
 use crate::host::{Host, Place};
 use crate::iperf::Transfer;
-use crate::layout::Layout;
+use crate::layout::{Layout, Service};
 use crate::metric::Metric;
 use crate::peer::Peer;
 use crate::process::{self, Launch};
@@ -69,7 +69,7 @@ impl Bench {
     fn over(&self, line: &Line, peer: Peer, dir: &Path, streams: u32) -> Result<f64> {
         let place = &line.place;
         let (server, address) = backend::iperf(&self.programs, place, dir)?;
-        let services = [("iperf", address)];
+        let services = [Service::stream("iperf", address)];
         let layout =
             Layout::new(dir.join("peer"), place, &self.certificates, &self.programs, &services)?;
         let running = Running::start(peer, layout, None)?;

@@ -1,6 +1,7 @@
 //! The workloads: what is done through a peer, and which figures come out.
 
 mod memory;
+mod protocols;
 mod traffic;
 pub mod transit;
 mod trouble;
@@ -14,7 +15,8 @@ use tokio::runtime::Runtime;
 use crate::backend::{self, Backends};
 use crate::certificate::Certificates;
 use crate::host::Place;
-use crate::layout::Layout;
+use crate::layout::{Carried, Layout, Service};
+use crate::load::datagrams::Sink;
 use crate::metric::Metric;
 use crate::peer::Peer;
 use crate::program::Programs;
@@ -48,14 +50,23 @@ pub enum Workload {
     Transit,
     /// w: over a link with delay and loss.
     Wan,
+    /// p: HTTP by request.
+    Requests,
+    /// m: HTTP/2, many streams on a connection, and calls one by one.
+    Multiplexed,
+    /// u: datagrams.
+    Datagrams,
 }
 
 impl Workload {
     /// Every workload, in the order of a round.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Stream,
         Self::Streams8,
         Self::Http,
+        Self::Requests,
+        Self::Multiplexed,
+        Self::Datagrams,
         Self::Flows,
         Self::Small,
         Self::Idle,
@@ -80,6 +91,9 @@ impl Workload {
             Self::Cutoff => "k",
             Self::Transit => "t",
             Self::Wan => "w",
+            Self::Requests => "p",
+            Self::Multiplexed => "m",
+            Self::Datagrams => "u",
         }
     }
 
@@ -94,6 +108,10 @@ impl Workload {
         match self {
             Self::Idle | Self::Restart => !peer.is_direct(),
             Self::Transit | Self::Wan => false,
+            Self::Requests | Self::Multiplexed => {
+                matches!(peer, Peer::Direct | Peer::HaproxyPlain | Peer::HaproxyMtls | Peer::Vand)
+            }
+            Self::Datagrams => matches!(peer, Peer::Direct | Peer::Nginx | Peer::Vand),
             _ => true,
         }
     }
@@ -175,8 +193,8 @@ impl Bench {
     pub fn measure(&self, workload: Workload, peer: Peer, round: u32) -> Result<Vec<Figure>> {
         let place = Place::loopback();
         let dir = self.dir.join(format!("{}-{}-{round}", peer.name(), workload.letter()));
-        let mut services = vec![("echo", self.backends.echo)];
-        let mut server = None;
+        let mut services = vec![Service::stream("echo", self.backends.echo)];
+        let (mut server, mut sink) = (None, None);
         match workload {
             Workload::Stream
             | Workload::Streams8
@@ -184,17 +202,38 @@ impl Bench {
             | Workload::Small
             | Workload::Transit => {
                 let (process, address) = backend::iperf(&self.programs, &place, &dir)?;
-                services.push(("iperf", address));
+                services.push(Service::stream("iperf", address));
                 server = Some(process);
             }
             Workload::Http => {
-                services.push(("http", self.backends.http.context("nginx is not installed")?));
+                let target = self.backends.http.context("nginx is not installed")?;
+                services.push(Service::stream("http", target));
             }
-            Workload::Cutoff => services.push(("bulk", self.backends.bulk)),
+            Workload::Requests => {
+                let target = self.backends.http.context("nginx is not installed")?;
+                services.push(Service { name: "web", target, carried: Carried::Requests });
+            }
+            Workload::Multiplexed => {
+                let target = self.backends.http2.context("nginx is not installed")?;
+                let carried = Carried::Multiplexed;
+                services.push(Service { name: "web", target, carried });
+                let target = self.backends.calls;
+                services.push(Service { name: "calls", target, carried });
+                services.push(Service::stream("calls-tcp", target));
+            }
+            Workload::Datagrams => {
+                let carried = Carried::Datagrams;
+                let target = self.backends.datagrams;
+                services.push(Service { name: "datagrams", target, carried });
+                sink = Some(Sink::open(&place.egress)?);
+                let target = sink.as_ref().context("just opened")?.address();
+                services.push(Service { name: "sink", target, carried });
+            }
+            Workload::Cutoff => services.push(Service::stream("bulk", self.backends.bulk)),
             Workload::Flows | Workload::Idle | Workload::Restart | Workload::Wan => {}
         }
         if workload == Workload::Stall {
-            services.push(("source", self.backends.source));
+            services.push(Service::stream("source", self.backends.source));
         }
         let layout = Layout::new(dir, &place, &self.certificates, &self.programs, &services)?;
         let mut running = Running::start(peer, layout, Some("echo"))?;
@@ -209,6 +248,9 @@ impl Bench {
             Workload::Restart => self.restart(&mut running),
             Workload::Cutoff => self.cutoff(&running),
             Workload::Transit => self.transit(&running),
+            Workload::Requests => self.requests(&running),
+            Workload::Multiplexed => self.multiplexed(&running),
+            Workload::Datagrams => self.datagrams(&running, sink.as_ref()),
             Workload::Wan => Ok(Vec::new()),
         };
         let figures = running.explain(figures);

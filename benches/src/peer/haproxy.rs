@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::program;
 use crate::certificate::NAME;
-use crate::layout::{Layout, Setup};
+use crate::layout::{Carried, Layout, Setup};
 use crate::process::Launch;
 
 const HEAD: &str = "global
@@ -19,6 +19,9 @@ defaults
   timeout client 1h
   timeout server 1h
 ";
+
+/// How requests are told apart, and their connections kept.
+const HTTP: &str = "  mode http\n  http-reuse always\n";
 
 /// Writes both configurations: a `listen` section for each service.
 pub(super) fn prepare(layout: &Layout<'_>, tls: bool) -> Result<Setup> {
@@ -38,8 +41,17 @@ pub(super) fn prepare(layout: &Layout<'_>, tls: bool) -> Result<Setup> {
     };
     for route in &layout.routes {
         let (name, entry, link, target) = (route.name, route.entry, route.link, route.target);
-        writeln!(ingress, "listen {name}\n  bind {entry}\n  server next {link}{dial}")?;
-        writeln!(egress, "listen {name}\n  bind {link}{accept}\n  server target {target}")?;
+        let (mode, plain, coded) = match route.carried {
+            Carried::Stream | Carried::Datagrams => ("", "", ""),
+            Carried::Requests => (HTTP, "", ""),
+            Carried::Multiplexed if tls => (HTTP, " proto h2", " alpn h2"),
+            Carried::Multiplexed => (HTTP, " proto h2", " proto h2"),
+        };
+        let forwarded = if mode.is_empty() { "" } else { "  option forwardfor\n" };
+        write!(ingress, "listen {name}\n{mode}{forwarded}  bind {entry}{plain}\n")?;
+        writeln!(ingress, "  server next {link}{dial}{coded}")?;
+        write!(egress, "listen {name}\n{mode}  bind {link}{accept}{coded}\n")?;
+        writeln!(egress, "  server target {target}{plain}")?;
     }
     let haproxy = program(layout, "haproxy")?;
     let launch = |name: &str, text: &str| -> Result<Launch> {

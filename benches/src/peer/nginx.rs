@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::program;
 use crate::certificate::NAME;
-use crate::layout::{Layout, Setup};
+use crate::layout::{Carried, Layout, Setup};
 use crate::process::Launch;
 
 /// Finds the stream module where the distribution ships it as a file of its own.
@@ -33,6 +33,15 @@ pub(super) fn prepare(layout: &Layout<'_>) -> Result<Setup> {
     let certificates = layout.certificates;
     for route in &layout.routes {
         let (entry, link, target) = (route.entry, route.link, route.target);
+        if route.carried == Carried::Datagrams {
+            // Without TLS, which nginx does not have for datagrams.
+            writeln!(
+                ingress,
+                "  server {{ listen {entry} udp; proxy_ssl off; proxy_pass {link}; }}"
+            )?;
+            writeln!(egress, "  server {{ listen {link} udp; proxy_pass {target}; }}")?;
+            continue;
+        }
         writeln!(ingress, "  server {{ listen {entry}; proxy_pass {link}; }}")?;
         writeln!(egress, "  server {{ listen {link} ssl; proxy_pass {target}; }}")?;
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 
-use crate::layout::{Layout, Setup};
+use crate::layout::{Carried, Layout, Setup};
 use crate::process::Launch;
 
 /// Writes the sites' configuration; each token is made between two starts.
@@ -21,11 +21,15 @@ pub(super) fn prepare(layout: &Layout<'_>, transit: bool) -> Result<Setup> {
     let mut b = site("b") + &dial(if transit { "t" } else { "a" });
     for route in &layout.routes {
         let (name, entry, target) = (route.name, route.entry, route.target);
-        writeln!(a, "[[listener]]\nname = \"{name}\"\naddress = \"{name}\"\nbind = \"{entry}\"")?;
-        writeln!(
-            b,
-            "[[connector]]\nname = \"{name}\"\naddress = \"{name}\"\ntarget = \"{target}\""
-        )?;
+        let protocol = match route.carried {
+            Carried::Stream => "tcp",
+            Carried::Requests => "http",
+            Carried::Multiplexed => "http2",
+            Carried::Datagrams => "udp",
+        };
+        let both = format!("name = \"{name}\"\naddress = \"{name}\"\nprotocol = \"{protocol}\"");
+        writeln!(a, "[[listener]]\n{both}\nbind = \"{entry}\"")?;
+        writeln!(b, "[[connector]]\n{both}\ntarget = \"{target}\"")?;
         // A probe would end iperf3's single test at a time.
         writeln!(b, "check = \"none\"")?;
     }
