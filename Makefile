@@ -52,6 +52,10 @@ process: ## Run the tests over the real processes (VAN_KILLS=100 for the long ru
 metrics: ## Write docs/metrics.md anew from the table of metrics
 	VAN_WRITE_METRICS=1 cargo test --locked -p van-site the_page_of_metrics
 
+.PHONY: crds
+crds: ## Write k8s/crds anew from the types
+	VAN_WRITE_CRDS=1 cargo test --locked -p van-crd --test definitions
+
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZ_SECONDS (60); needs a nightly compiler
 	@scripts/fuzz.sh $(FUZZ_SECONDS)

@@ -1,0 +1,53 @@
+//! Links of Link and AccessToken objects.
+
+use std::collections::BTreeSet;
+
+use van_crd::{AccessTokenSpec, LinkSpec};
+
+use super::{Context, Plan, Verdict, spec, token_of};
+use crate::index::{Index, Key, Kind};
+
+impl Plan {
+    pub(super) fn add_links(&mut self, index: &Index, context: &Context) {
+        let mut names = BTreeSet::new();
+        for object in index.custom(Kind::Link).filter(|object| !object.meta.is_deleted) {
+            let key = Key::new(Kind::Link, &object.meta.name);
+            names.insert(object.meta.name.clone());
+            let verdict = match spec::<LinkSpec>(object) {
+                Err(why) => Verdict::invalid(&why),
+                Ok(spec) => {
+                    let secret = &spec.token_secret;
+                    self.tokens.insert((secret.name.clone(), secret.key.clone()));
+                    match token_of(context, secret) {
+                        Err(why) => Verdict::Waiting("NoToken", why),
+                        Ok(token) => self.add_link(spec.to_spec(&object.meta.name, token)),
+                    }
+                }
+            };
+            self.verdicts.insert(key, verdict);
+        }
+        for object in index.custom(Kind::AccessToken).filter(|object| !object.meta.is_deleted) {
+            let key = Key::new(Kind::AccessToken, &object.meta.name);
+            let verdict = if names.contains(&object.meta.name) {
+                let why = format!("there is a Link {} already: rename one", object.meta.name);
+                Verdict::Refused("Conflict", why)
+            } else {
+                match spec::<AccessTokenSpec>(object) {
+                    Err(why) => Verdict::invalid(&why),
+                    Ok(spec) => self.add_link(spec.to_spec(&object.meta.name)),
+                }
+            };
+            self.verdicts.insert(key, verdict);
+        }
+    }
+
+    fn add_link(&mut self, link: Result<van_model::LinkSpec, van_crd::Invalid>) -> Verdict {
+        match link {
+            Ok(link) => {
+                self.links.push(link);
+                Verdict::Accepted
+            }
+            Err(why) => Verdict::invalid(&why),
+        }
+    }
+}
