@@ -42,6 +42,10 @@ pub(crate) struct RunArgs {
     /// Where the API socket is made [default: $RUNTIME_DIRECTORY or /run/vand]
     #[arg(long, value_name = "DIR")]
     pub(crate) runtime_dir: Option<PathBuf>,
+    /// Run the site of the namespace that this pod is in, as its objects want it; also
+    /// VAND_PLATFORM=kubernetes
+    #[arg(long)]
+    pub(crate) kubernetes: bool,
 }
 
 #[derive(Debug, Args)]

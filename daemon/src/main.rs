@@ -7,6 +7,7 @@
 mod check;
 mod cli;
 mod files;
+mod kubernetes;
 mod log;
 mod log_rate;
 mod log_ring;

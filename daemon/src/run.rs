@@ -12,10 +12,11 @@ use tracing::{error, info};
 use van_api::{ApiSocket, Server};
 use van_config::Loaded;
 use van_net::{Proxy, Tasks, Workers};
-use van_site::{Environment, Site, SiteError, Start};
+use van_site::{Environment, Reload, Site, SiteError, Start};
 use van_store::{Store, StoreError};
 
 use crate::cli::RunArgs;
+use crate::kubernetes::{self, Namespace};
 use crate::process::{Exit, IN_USE};
 use crate::{Outcome, files, log, metrics, paths, sockets, systemd};
 
@@ -36,13 +37,21 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
     let runtime_dir = args.runtime_dir.clone().unwrap_or_else(paths::runtime_dir);
     make_folder(&runtime_dir)
         .map_err(|e| Exit::failed("start", format!("{}: {e}", runtime_dir.display())))?;
-    let store = Store::open(&state).map_err(store_exit)?;
+    let runtime = control_runtime().map_err(|e| Exit::failed("start", e))?;
+    let (loaded, store, namespace) = if kubernetes::is_wanted(args.kubernetes) {
+        let (loaded, store, namespace) =
+            runtime.block_on(kubernetes::prepare(loaded, &state))?;
+        (loaded, store, Some(namespace))
+    } else {
+        (loaded, Store::open(&state).map_err(store_exit)?, None)
+    };
     let socket = loaded.config.api.socket.clone().unwrap_or_else(|| runtime_dir.join("vand.sock"));
     let handed = sockets::take();
     let config = args.config.clone();
     let reload = move || files::read(config.as_deref()).map_err(|lines| lines.join("\n"));
     let environment = Environment {
         version: env!("CARGO_PKG_VERSION").into(),
+        namespace: namespace.as_ref().map(|namespace| namespace.name().to_owned()),
         ephemeral: false,
         name_prefix: None,
         runtime_dir: Some(runtime_dir),
@@ -51,14 +60,14 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         podman: paths::podman(),
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
-        reload: Some(Box::new(reload)),
+        // In a cluster the objects say what is wanted, and are followed.
+        reload: namespace.is_none().then(|| Box::new(reload) as Reload),
         set_log: Box::new(move |level| {
             let filter = log::filter(level)?;
             log.reload(filter).map_err(|e| e.to_string())
         }),
     };
-    let runtime = control_runtime().map_err(|e| Exit::failed("start", e))?;
-    runtime.block_on(serve(loaded, store, (handed.api, socket), environment))
+    runtime.block_on(serve(loaded, store, (handed.api, socket), environment, namespace))
 }
 
 /// The runtime of everything but flows.
@@ -75,6 +84,7 @@ async fn serve(
     store: Store,
     (handed, socket): (Option<UnixListener>, PathBuf),
     environment: Environment,
+    namespace: Option<Namespace>,
 ) -> Outcome {
     let group = loaded.config.api.group.clone();
     let listen = loaded.config.metrics.map(|metrics| metrics.listen);
@@ -96,6 +106,9 @@ async fn serve(
     info!(site = %site.name(), id = %site.own_id(), socket = %socket.display(), "ready");
     systemd::ready(&status_line(&site));
     tasks.spawn("status", tell_status(site.clone()));
+    if let Some(namespace) = namespace {
+        namespace.steer(&site, &tasks);
+    }
     if let Some(interval) = systemd::watchdog_interval() {
         tasks.spawn("watchdog", feed_watchdog(site.clone(), interval));
     }

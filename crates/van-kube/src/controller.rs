@@ -18,7 +18,7 @@ use van_model::Address;
 
 use crate::index::{Index, Key, Kind};
 use crate::outbox::{self, Act, MANAGER, token_secret};
-use crate::plan::{Context, Offered, Plan, Verdict, WantedGrant, plan};
+use crate::plan::{Context, Made, Offered, Plan, Verdict, WantedGrant, plan};
 use crate::secrets::Secrets;
 use crate::status::{Running, same, status};
 use crate::watches::{Watches, resource};
@@ -39,6 +39,8 @@ const KEPT: Duration = Duration::from_secs(600);
 pub trait Host: Send + Sync + 'static {
     /// Services that the network offers.
     fn offered(&self) -> BTreeMap<Address, Offered>;
+    /// The names of links whose peers are known.
+    fn linked(&self) -> BTreeSet<String>;
     /// Ticks when something that the others tell may have changed.
     fn changes(&self) -> watch::Receiver<u64>;
     /// Applies the specs of a plan; the error is a sentence.
@@ -98,6 +100,8 @@ struct Memory {
     applied: Option<Result<(), String>>,
     offered: BTreeMap<Address, (Offered, Option<Instant>)>,
     told: BTreeMap<Key, Verdict>,
+    /// What was made of kinds that are not followed, as it was sent.
+    made: Vec<Made>,
     /// Tokens whose Secrets were written by this run.
     secrets_written: BTreeSet<String>,
     pause: Option<Duration>,
@@ -121,7 +125,7 @@ impl Controller {
     pub async fn first_plan(&self, mut waiting: impl FnMut(&str)) -> Plan {
         loop {
             if self.watches.is_settled() {
-                let plan = plan(&self.watches.index(), &self.context(&BTreeMap::new()));
+                let plan = plan(&self.watches.index(), &self.context(&BTreeMap::new(), &BTreeSet::new()));
                 if plan.site.is_some() {
                     return plan;
                 }
@@ -189,8 +193,14 @@ impl Controller {
         self.tasks.shutdown().await;
     }
 
-    fn context(&self, offered: &BTreeMap<Address, (Offered, Option<Instant>)>) -> Context {
+    fn context(
+        &self,
+        offered: &BTreeMap<Address, (Offered, Option<Instant>)>,
+        linked: &BTreeSet<String>,
+    ) -> Context {
         Context {
+            namespace: self.config.namespace.clone(),
+            linked: linked.clone(),
             bind: self.config.bind,
             own_labels: self.config.own_labels.clone(),
             offered: offered.iter().map(|(address, (offered, _))| (address.clone(), offered.clone())).collect(),
@@ -203,7 +213,7 @@ impl Controller {
     async fn turn(&self, host: &impl Host, memory: &mut Memory) -> bool {
         memory.hear(host.offered());
         let index = self.watches.index();
-        let fresh = plan(&index, &self.context(&memory.offered));
+        let fresh = plan(&index, &self.context(&memory.offered, &host.linked()));
         self.secrets.follow(&fresh.secret_files, &fresh.tokens);
         // A Site that is gone, or was broken, does not end what runs.
         if fresh.site.is_some() && (memory.applied != Some(Ok(())) || !same_specs(&fresh, &memory.plan)) {
@@ -224,7 +234,7 @@ impl Controller {
     }
 
     /// Makes and deletes objects.
-    async fn make(&self, index: &Index, memory: &Memory) -> bool {
+    async fn make(&self, index: &Index, memory: &mut Memory) -> bool {
         if memory.plan.site.is_none() {
             return true;
         }
@@ -238,7 +248,47 @@ impl Controller {
                 done = false;
             }
         }
+        for made in memory.plan.made.clone() {
+            if memory.made.contains(&made) {
+                continue;
+            }
+            let params = PatchParams::apply(MANAGER).force();
+            let (api, patch) = (self.api_of(&made), Patch::Apply(&made.object));
+            match timely(api.patch(&made.name, &params, &patch)).await {
+                Ok(_) => {
+                    memory.made.retain(|old| (old.resource, &old.name) != (made.resource, &made.name));
+                    memory.made.push(made);
+                }
+                Err(error) => {
+                    warn!(kind = made.resource.2, name = made.name, %error, "it can't be made");
+                    done = false;
+                }
+            }
+        }
+        let wanted = &memory.plan.made;
+        let is_wanted = |made: &Made| {
+            wanted.iter().any(|w| (w.resource, &w.name) == (made.resource, &made.name))
+        };
+        let (kept, gone): (Vec<_>, Vec<_>) = memory.made.drain(..).partition(is_wanted);
+        memory.made = kept;
+        for made in gone {
+            let sent = timely(self.api_of(&made).delete(&made.name, &DeleteParams::default())).await;
+            if let Err(error) = sent
+                && !matches!(&error, Error::Api(status) if status.code == 404)
+            {
+                warn!(kind = made.resource.2, name = made.name, %error, "it can't be deleted");
+                memory.made.push(made);
+                done = false;
+            }
+        }
         done
+    }
+
+    fn api_of(&self, made: &Made) -> Api<DynamicObject> {
+        let (group, version, kind, plural) = made.resource;
+        let of = kube::api::GroupVersionKind::gvk(group, version, kind);
+        let resource = kube::api::ApiResource::from_gvk_with_plural(&of, plural);
+        Api::namespaced_with(self.client.clone(), &self.config.namespace, &resource)
     }
 
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
@@ -462,6 +512,7 @@ fn granted(issued: &Issued, secret: &str) -> Running {
 
 fn same_specs(one: &Plan, other: &Plan) -> bool {
     one.site == other.site
+        && one.endpoints == other.endpoints
         && one.links == other.links
         && one.listeners == other.listeners
         && one.connectors == other.connectors

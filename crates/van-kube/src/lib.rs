@@ -17,6 +17,7 @@ mod outbox;
 mod plan;
 mod ports;
 mod secrets;
+mod state;
 mod status;
 mod watches;
 
@@ -25,7 +26,9 @@ pub use controller::{Controller, ControllerConfig, Host, Issued};
 pub use index::{Any, Index, Key, Kind};
 pub use object::{Endpoint, Meta, Object, Pod, PodPort, Service, ServicePort, Slice, Workload};
 pub use plan::{
-    Context, Offered, Owner, Plan, SiteSettings, Verdict, WantedGrant, WantedPort, WantedService,
+    Context, Made, Offered, Owner, Plan, SiteSettings, Verdict, WantedGrant, WantedPort, WantedService,
     WantedSlice, plan,
 };
+pub use kube::Client;
+pub use state::{Documents, StateSecret};
 pub use status::Running;

@@ -118,7 +118,7 @@ pub(crate) fn owner_reference(owner: &Owner) -> Value {
     }])
 }
 
-fn metadata(name: &str, role: &str, owner: &Owner) -> Value {
+pub(crate) fn metadata(name: &str, role: &str, owner: &Owner) -> Value {
     json!({
         "name": name,
         "labels": { "app.kubernetes.io/managed-by": MANAGER, ROLE: role },

@@ -1,5 +1,6 @@
 //! What follows from the objects of a namespace: what the site is to do, and what is to be made.
 
+mod access;
 mod annotations;
 mod connectors;
 mod links;
@@ -13,7 +14,9 @@ use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use van_crd::{Granted, Invalid, SecretKey};
-use van_model::{Address, Protocol};
+use van_model::{Address, HostPort, Protocol};
+
+pub use access::Made;
 
 use crate::index::{Index, Key, Kind};
 use crate::object::{Meta, Object};
@@ -21,6 +24,8 @@ use crate::object::{Meta, Object};
 /// What is known beside the objects.
 #[derive(Debug, Clone)]
 pub struct Context {
+    /// The namespace.
+    pub namespace: String,
     /// Where listeners bind in the pod.
     pub bind: IpAddr,
     /// The labels of vand's own pods.
@@ -29,6 +34,8 @@ pub struct Context {
     pub offered: BTreeMap<Address, Offered>,
     /// What the Secrets of links hold: a token, or why there is none.
     pub secrets: BTreeMap<(String, String), Result<String, String>>,
+    /// Links whose peers are known, so that they need no token.
+    pub linked: BTreeSet<String>,
     /// Where keys of Secrets are kept as files: FOLDER/SECRET/KEY.
     pub secret_files: PathBuf,
 }
@@ -65,6 +72,10 @@ pub struct Plan {
     pub secret_files: BTreeSet<String>,
     /// Secrets whose keys are needed as tokens.
     pub tokens: BTreeSet<(String, String)>,
+    /// Objects by which other sites reach this one.
+    pub made: Vec<Made>,
+    /// Where they reach it, as it goes into tokens.
+    pub endpoints: Vec<HostPort>,
     /// What is said of each object that wants something.
     pub verdicts: BTreeMap<Key, Verdict>,
     /// The names of connectors that an object stands for.
@@ -164,6 +175,7 @@ pub fn plan(index: &Index, context: &Context) -> Plan {
         plan.refuse_without_site(index);
         return plan;
     }
+    plan.add_access(index, context);
     plan.add_links(index, context);
     plan.add_grants(index);
     plan.add_connectors(index, context);

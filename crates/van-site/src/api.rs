@@ -199,16 +199,7 @@ impl SiteApi for Site {
     }
 
     fn delete_token(&self, name: Name) -> Reply<'_, ()> {
-        Box::pin(async move {
-            match self.tokens.remove(&self.store, name.as_str()).map_err(state)? {
-                true => {
-                    let text = format!("token {name} was revoked");
-                    self.event(Severity::Info, "TokenRevoked", format!("token/{name}"), text);
-                    Ok(())
-                }
-                false => Err(not_found("token", name.as_str())),
-            }
-        })
+        Box::pin(async move { self.revoke_token(name.as_str()) })
     }
 
     fn peers(&self) -> Vec<PeerResource> {
@@ -406,7 +397,7 @@ impl Site {
     }
 }
 
-fn not_found(kind: &str, name: &str) -> ApiError {
+pub(crate) fn not_found(kind: &str, name: &str) -> ApiError {
     ApiError::new(ErrorCode::NotFound, format!("no {kind} named {name:?}"))
 }
 

@@ -61,8 +61,9 @@ impl Site {
                 Ok(dial) => {
                     dials.insert(name.clone(), dial);
                 }
-                // What was made over the API was checked then; it must not stop the start.
-                Err(error) if wanted.source == Source::Api => {
+                // What was made over the API was checked then, and what a cluster wants is told there: neither
+                // may stop the rest.
+                Err(error) if wanted.source != Source::File => {
                     let subject = format!("link/{name}");
                     self.event(Severity::Error, "BadToken", subject, error.to_string());
                 }

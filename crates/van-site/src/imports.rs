@@ -191,7 +191,7 @@ fn places_from(network: Ipv4Net, hash: u64) -> impl Iterator<Item = Ipv4Addr> {
 
 /// The port under which a service appears: its name's, an explicit one, the one that it has `now`
 /// while a target is there, else the lowest of its targets.
-fn port(address: &Address, service: &ServiceOffers, now: Option<u16>) -> Option<u16> {
+pub(crate) fn port(address: &Address, service: &ServiceOffers, now: Option<u16>) -> Option<u16> {
     let offers = || service.offers.values();
     let explicit = address.port().or_else(|| offers().filter_map(|o| o.service_port).min());
     let targets = || offers().filter_map(|o| o.target_port);

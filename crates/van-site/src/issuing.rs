@@ -5,7 +5,7 @@ use van_model::api::{Severity, TokenCreate, TokenCreated};
 use van_model::{ApiError, ErrorCode, HostPort};
 use van_pki::{Secret, Token};
 
-use crate::api::state;
+use crate::api::{not_found, state};
 use crate::clock;
 use crate::site::Site;
 use crate::tokens::{AddError, IssuedToken};
@@ -20,7 +20,10 @@ const MAX_TOKEN_USES: u32 = 10_000;
 
 impl Site {
     /// Makes a token and keeps what is needed to redeem it.
-    pub(crate) fn issue_token(&self, create: TokenCreate) -> Result<TokenCreated, ApiError> {
+    ///
+    /// # Errors
+    /// Numbers out of range, a name that is taken, a site that accepts no links, a disk that is full.
+    pub fn issue_token(&self, create: TokenCreate) -> Result<TokenCreated, ApiError> {
         let invalid = |message: &str| ApiError::new(ErrorCode::Invalid, message);
         let seconds = create.spec.expires_seconds.unwrap_or(TOKEN_SECONDS);
         if !(1..=MAX_TOKEN_SECONDS).contains(&seconds) {
@@ -72,6 +75,19 @@ impl Site {
             expires,
             uses,
         })
+    }
+
+    /// Makes a token worthless.
+    ///
+    /// # Errors
+    /// There is none of this name, or the disk is full.
+    pub fn revoke_token(&self, name: &str) -> Result<(), ApiError> {
+        if !self.tokens.remove(&self.store, name).map_err(state)? {
+            return Err(not_found("token", name));
+        }
+        let text = format!("token {name} was revoked");
+        self.event(Severity::Info, "TokenRevoked", format!("token/{name}"), text);
+        Ok(())
     }
 
     /// Where others reach this site: as configured, else the host's addresses.

@@ -17,6 +17,7 @@ mod dials;
 mod echo;
 mod error;
 mod events;
+mod foreign;
 mod identity;
 mod imports;
 mod issuing;
@@ -45,4 +46,5 @@ mod views;
 
 pub use error::SiteError;
 pub use events::EVENT_TARGET;
+pub use foreign::{ForeignSpecs, OfferedService};
 pub use site::{Environment, Reload, SetLog, Site, Start};

@@ -16,6 +16,7 @@ use van_proxy::Listener;
 use crate::blocking::blocking;
 use crate::dials::{Dial, TokenFiles};
 use crate::error::SiteError;
+use crate::foreign;
 use crate::listening::AcceptRun;
 use crate::replaced::{Replaced, close};
 use crate::site::Site;
@@ -82,21 +83,25 @@ impl Site {
             |s| s.name.as_str(),
             |n| file("connector", n),
         );
+        let mut links =
+            merged(&loaded.config.links, made.links, |s| s.name.as_str(), |n| file("link", n));
+        let mut listeners = merged(
+            &loaded.config.listeners,
+            made.listeners,
+            |s| s.name.as_str(),
+            |n| file("listener", n),
+        );
+        {
+            let foreign = self.foreign.lock();
+            add(&mut links, foreign::wanted(&foreign.links, |s| s.name.as_str()));
+            add(&mut listeners, foreign::wanted(&foreign.listeners, |s| s.name.as_str()));
+            add(&mut connectors, foreign::wanted(&foreign.connectors, |s| s.name.as_str()));
+        }
         self.with_labelled(&loaded.config.podman, &mut connectors);
         AllWanted {
             connectors,
-            links: merged(
-                &loaded.config.links,
-                made.links,
-                |s| s.name.as_str(),
-                |n| file("link", n),
-            ),
-            listeners: merged(
-                &loaded.config.listeners,
-                made.listeners,
-                |s| s.name.as_str(),
-                |n| file("listener", n),
-            ),
+            links,
+            listeners,
             accept: match &loaded.config.accept {
                 Some(accept) => accept.listen.clone(),
                 None if made.accept && loaded.config.site.mode == Mode::Interior => {
@@ -338,6 +343,16 @@ impl Running {
         self.accepts.clear();
         let listeners = std::mem::take(&mut self.listeners).into_values();
         listeners.filter_map(|run| run.listener.ok()).collect()
+    }
+}
+
+/// Adds what is not there yet by name.
+fn add<S>(
+    all: &mut BTreeMap<String, Wanted<S>>,
+    more: impl Iterator<Item = (String, Wanted<S>)>,
+) {
+    for (name, wanted) in more {
+        all.entry(name).or_insert(wanted);
     }
 }
 

@@ -22,6 +22,7 @@ use crate::blocking::blocking;
 use crate::clock::{self, SystemClock};
 use crate::error::SiteError;
 use crate::events::EventLog;
+use crate::foreign::ForeignSpecs;
 use crate::identity::OwnIdentity;
 use crate::imports::Imports;
 use crate::mailbox::{Letters, Mailbox};
@@ -47,6 +48,8 @@ pub type SetLog = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 pub struct Environment {
     /// The software's version.
     pub version: String,
+    /// The namespace of the cluster in which it runs; `None`: it runs on a host.
+    pub namespace: Option<String>,
     /// Whether peers forget this site a day after its last link.
     pub ephemeral: bool,
     /// Names the site after its id: this, `-`, and 6 characters of the id.
@@ -107,6 +110,7 @@ pub struct Site {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) environment: Environment,
     pub(crate) loaded: Mutex<Loaded>,
+    pub(crate) foreign: Mutex<ForeignSpecs>,
     pub(crate) running: Mutex<Running>,
     /// Held over a whole redemption and a whole revocation: neither may come into the other.
     pub(crate) trust: Mutex<()>,
@@ -211,6 +215,7 @@ impl Site {
             mailbox,
             environment,
             loaded: Mutex::new(loaded),
+            foreign: Mutex::default(),
             running: Mutex::default(),
             trust: Mutex::default(),
             changing: tokio::sync::Mutex::default(),

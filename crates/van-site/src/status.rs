@@ -74,8 +74,11 @@ impl Site {
             name: config.site.name.to_string(),
             id: self.own_id(),
             mode: config.site.mode,
-            platform: "host".into(),
-            namespace: None,
+            platform: match self.environment.namespace {
+                Some(_) => "kubernetes".into(),
+                None => "host".into(),
+            },
+            namespace: self.environment.namespace.clone(),
             version: self.environment.version.clone(),
             uptime_seconds: self.started.elapsed().as_secs(),
             accepting: self.accepting().iter().map(ToString::to_string).collect(),

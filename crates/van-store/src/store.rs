@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -18,6 +19,7 @@ pub struct Store {
     place: Mutex<Place>,
     location: Option<Box<Path>>,
     set_aside: Mutex<Vec<SetAside>>,
+    written: AtomicU64,
 }
 
 enum Place {
@@ -77,7 +79,12 @@ impl Store {
             Place::Disk(directory) => Some(directory.path().into()),
             Place::Memory(_) => None,
         };
-        Self { place: Mutex::new(place), location, set_aside: Mutex::new(Vec::new()) }
+        Self {
+            place: Mutex::new(place),
+            location,
+            set_aside: Mutex::new(Vec::new()),
+            written: AtomicU64::new(0),
+        }
     }
 
     /// Reads a document; `None` where there is none, or where it was torn and is set aside now.
@@ -97,7 +104,10 @@ impl Store {
     /// still whole.
     pub fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
         let key = Key::new(name)?;
-        self.place.lock().put(&key.file(), encode(key, value)?)
+        let bytes = encode(key, value)?;
+        let result = self.place.lock().put(&key.file(), bytes);
+        self.written.fetch_add(1, Ordering::Release);
+        result
     }
 
     /// Reads a document that has a second copy, and mends whichever of both is bad.
@@ -144,14 +154,39 @@ impl Store {
         let key = Key::new(name)?;
         let bytes = encode(key, value)?;
         let mut place = self.place.lock();
+        self.written.fetch_add(1, Ordering::Release);
         place.put(&key.file(), bytes.clone())?;
         place.put(&key.backup(), bytes)
+    }
+
+    /// How often documents were written or removed: who keeps a copy elsewhere looks at it.
+    pub fn writes(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// All documents as they are kept, by file name, without second copies.
+    pub fn documents(&self) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
+        let place = self.place.lock();
+        let files = match &*place {
+            Place::Disk(directory) => directory.files()?,
+            Place::Memory(documents) => return Ok(documents.clone()),
+        };
+        let mut documents = BTreeMap::new();
+        for file in files.into_iter().filter(|file| Key::of_file(file).is_some()) {
+            if let Place::Disk(directory) = &*place
+                && let Some(bytes) = directory.read(&file)?
+            {
+                documents.insert(file, bytes);
+            }
+        }
+        Ok(documents)
     }
 
     /// Removes a document and its second copy; one that is not there is removed already.
     pub fn remove(&self, name: &str) -> Result<(), StoreError> {
         let key = Key::new(name)?;
         let mut place = self.place.lock();
+        self.written.fetch_add(1, Ordering::Release);
         // The copy first: the other way round, a crash between would bring the document back.
         place.remove(&key.backup())?;
         place.remove(&key.file())

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use van_crd::{AccessTokenSpec, LinkSpec};
 
-use super::{Context, Plan, Verdict, spec, token_of};
+use van_model::TokenSpec;
+
+use super::{Context, Plan, Verdict, secret_file, spec, token_of};
 use crate::index::{Index, Key, Kind};
 
 impl Plan {
@@ -19,6 +21,15 @@ impl Plan {
                     let secret = &spec.token_secret;
                     self.tokens.insert((secret.name.clone(), secret.key.clone()));
                     match token_of(context, secret) {
+                        // It was redeemed: the token is needed no more.
+                        Err(_) if context.linked.contains(&object.meta.name) => {
+                            let mut link = spec.to_spec(&object.meta.name, String::new());
+                            if let Ok(link) = &mut link {
+                                let file = secret_file(context, &secret.name, &secret.key);
+                                link.token = TokenSpec::File(file.into());
+                            }
+                            self.add_link(link)
+                        }
                         Err(why) => Verdict::Waiting("NoToken", why),
                         Ok(token) => self.add_link(spec.to_spec(&object.meta.name, token)),
                     }

@@ -31,6 +31,7 @@ impl Bed {
             handed: van_net::Handed::default(),
             credentials: None,
             version: "0".into(),
+            namespace: None,
             ephemeral: false,
             name_prefix: None,
             proxy: None,
