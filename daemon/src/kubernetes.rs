@@ -111,11 +111,7 @@ pub(crate) async fn prepare(
 }
 
 /// Opens the state: that of the Secret where the folder has none, which is so in a new pod.
-async fn open(
-    secret: &StateSecret,
-    folder: &Path,
-    probes: &probes::Probes,
-) -> Result<Store, Exit> {
+async fn open(secret: &StateSecret, folder: &Path, probes: &probes::Probes) -> Result<Store, Exit> {
     let mut pause = PAUSES.0;
     loop {
         match secret.load().await {
@@ -176,4 +172,3 @@ impl Namespace {
 pub(crate) fn is_wanted(flag: bool) -> bool {
     flag || std::env::var_os("VAND_PLATFORM").is_some_and(|platform| platform == "kubernetes")
 }
-

@@ -39,8 +39,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         .map_err(|e| Exit::failed("start", format!("{}: {e}", runtime_dir.display())))?;
     let runtime = control_runtime().map_err(|e| Exit::failed("start", e))?;
     let (loaded, store, namespace) = if kubernetes::is_wanted(args.kubernetes) {
-        let (loaded, store, namespace) =
-            runtime.block_on(kubernetes::prepare(loaded, &state))?;
+        let (loaded, store, namespace) = runtime.block_on(kubernetes::prepare(loaded, &state))?;
         (loaded, store, Some(namespace))
     } else {
         (loaded, Store::open(&state).map_err(store_exit)?, None)

@@ -198,7 +198,10 @@ impl ConnectorSpec {
                 "spec",
                 "one of selector, workload and host is needed: they say where the targets are",
             )),
-            _ => Err(Invalid::new("spec", "selector, workload and host exclude each other: keep one")),
+            _ => Err(Invalid::new(
+                "spec",
+                "selector, workload and host exclude each other: keep one",
+            )),
         }
     }
 
@@ -255,10 +258,7 @@ impl ConnectorSpec {
     }
 }
 
-fn tls_files(
-    tls: &ConnectorTls,
-    file: impl Fn(&str, &str) -> String,
-) -> van_model::ConnectorTls {
+fn tls_files(tls: &ConnectorTls, file: impl Fn(&str, &str) -> String) -> van_model::ConnectorTls {
     let shown = tls.secret.as_ref().filter(|_| tls.client_certificate);
     van_model::ConnectorTls {
         server_name: tls.server_name.clone(),

@@ -98,7 +98,11 @@ impl ListenerSpec {
     /// It is not 1 to 65535.
     pub fn port(&self) -> Result<u16, Invalid> {
         let port: u16 = in_range("spec.port", self.port, "from 1 to 65535")?;
-        if port == 0 { Err(Invalid::new("spec.port", "0 is not from 1 to 65535")) } else { Ok(port) }
+        if port == 0 {
+            Err(Invalid::new("spec.port", "0 is not from 1 to 65535"))
+        } else {
+            Ok(port)
+        }
     }
 
     /// What it speaks.
@@ -132,9 +136,8 @@ impl ListenerSpec {
         let strategy: Option<Strategy> = parse("spec.strategy", self.strategy.as_deref())?;
         spec.strategy = strategy.unwrap_or_default();
         for (n, choice) in self.addresses.iter().enumerate() {
-            let choice: AddressChoice = choice
-                .parse()
-                .map_err(|why| Invalid::new(format!("spec.addresses[{n}]"), why))?;
+            let choice: AddressChoice =
+                choice.parse().map_err(|why| Invalid::new(format!("spec.addresses[{n}]"), why))?;
             spec.addresses.push(choice);
         }
         for (n, route) in self.routes.iter().enumerate() {

@@ -17,13 +17,22 @@ pub const KINDS: [(&str, &str); 6] = [
 /// All definitions, in the order of [`KINDS`].
 pub fn crds() -> [CustomResourceDefinition; 6] {
     [
-        crate::Site::crd(),
+        without_spec(crate::Site::crd()),
         crate::Link::crd(),
         crate::Listener::crd(),
         crate::Connector::crd(),
-        crate::AccessGrant::crd(),
+        without_spec(crate::AccessGrant::crd()),
         crate::AccessToken::crd(),
     ]
+}
+
+/// Lets objects do without a spec of which every field has a default.
+fn without_spec(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    let schemas = definition.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
+    for schema in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
+        schema.required = None;
+    }
+    definition
 }
 
 /// Routes: their fields are checked where files' are, with better words than a schema has.

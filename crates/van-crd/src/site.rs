@@ -178,7 +178,9 @@ impl Access {
         match self.kind.as_str() {
             "LoadBalancer" | "NodePort" => Ok(()),
             "Ingress" | "Route" | "Gateway" if self.host.is_some() => Ok(()),
-            "Ingress" | "Gateway" => Err(Invalid::new(at("host"), "it is missing: clients ask for it")),
+            "Ingress" | "Gateway" => {
+                Err(Invalid::new(at("host"), "it is missing: clients ask for it"))
+            }
             "Route" => Ok(()),
             "Manual" if !self.endpoints.is_empty() => Ok(()),
             "Manual" => Err(Invalid::new(

@@ -112,10 +112,8 @@ impl Controller {
     pub fn start(client: Client, config: ControllerConfig, leads: watch::Receiver<bool>) -> Self {
         let mut tasks = JoinSet::new();
         let watches = Watches::start(&client, &config.namespace, &mut tasks);
-        let secrets =
-            Secrets::new(client.clone(), &config.namespace, config.secret_files.clone());
-        let reporter =
-            Reporter { controller: MANAGER.into(), instance: Some(config.pod.clone()) };
+        let secrets = Secrets::new(client.clone(), &config.namespace, config.secret_files.clone());
+        let reporter = Reporter { controller: MANAGER.into(), instance: Some(config.pod.clone()) };
         let recorder = Recorder::new(client.clone(), reporter);
         Self { client, config, watches, secrets, recorder, leads, tasks }
     }
@@ -125,7 +123,8 @@ impl Controller {
     pub async fn first_plan(&self, mut waiting: impl FnMut(&str)) -> Plan {
         loop {
             if self.watches.is_settled() {
-                let plan = plan(&self.watches.index(), &self.context(&BTreeMap::new(), &BTreeSet::new()));
+                let plan =
+                    plan(&self.watches.index(), &self.context(&BTreeMap::new(), &BTreeSet::new()));
                 if plan.site.is_some() {
                     return plan;
                 }
@@ -150,7 +149,9 @@ impl Controller {
     fn unread(&self) -> String {
         let troubles = self.watches.troubles();
         match troubles.first_key_value() {
-            Some((kind, why)) => format!("the API server does not tell of {}s: {why}", kind.as_str()),
+            Some((kind, why)) => {
+                format!("the API server does not tell of {}s: {why}", kind.as_str())
+            }
             None => "the objects of the namespace are being read".into(),
         }
     }
@@ -203,7 +204,10 @@ impl Controller {
             linked: linked.clone(),
             bind: self.config.bind,
             own_labels: self.config.own_labels.clone(),
-            offered: offered.iter().map(|(address, (offered, _))| (address.clone(), offered.clone())).collect(),
+            offered: offered
+                .iter()
+                .map(|(address, (offered, _))| (address.clone(), offered.clone()))
+                .collect(),
             secrets: self.secrets.tokens(),
             secret_files: self.config.secret_files.clone(),
         }
@@ -216,7 +220,9 @@ impl Controller {
         let fresh = plan(&index, &self.context(&memory.offered, &host.linked()));
         self.secrets.follow(&fresh.secret_files, &fresh.tokens);
         // A Site that is gone, or was broken, does not end what runs.
-        if fresh.site.is_some() && (memory.applied != Some(Ok(())) || !same_specs(&fresh, &memory.plan)) {
+        if fresh.site.is_some()
+            && (memory.applied != Some(Ok(())) || !same_specs(&fresh, &memory.plan))
+        {
             let applied = host.apply(&fresh).await;
             if let Err(why) = &applied {
                 warn!(why, "what the namespace wants is not applied");
@@ -239,8 +245,11 @@ impl Controller {
             return true;
         }
         let own = index.labelled().with(&self.config.own_labels);
-        let pods: Vec<IpAddr> =
-            own.iter().filter(|pod| pod.is_ready && !pod.is_ending).filter_map(|pod| pod.ip).collect();
+        let pods: Vec<IpAddr> = own
+            .iter()
+            .filter(|pod| pod.is_ready && !pod.is_ending)
+            .filter_map(|pod| pod.ip)
+            .collect();
         let mut done = true;
         for act in outbox::due(&memory.plan, index, &self.config.own_labels, &pods) {
             if let Err((what, error)) = self.act(&act).await {
@@ -256,7 +265,9 @@ impl Controller {
             let (api, patch) = (self.api_of(&made), Patch::Apply(&made.object));
             match timely(api.patch(&made.name, &params, &patch)).await {
                 Ok(_) => {
-                    memory.made.retain(|old| (old.resource, &old.name) != (made.resource, &made.name));
+                    memory
+                        .made
+                        .retain(|old| (old.resource, &old.name) != (made.resource, &made.name));
                     memory.made.push(made);
                 }
                 Err(error) => {
@@ -272,7 +283,8 @@ impl Controller {
         let (kept, gone): (Vec<_>, Vec<_>) = memory.made.drain(..).partition(is_wanted);
         memory.made = kept;
         for made in gone {
-            let sent = timely(self.api_of(&made).delete(&made.name, &DeleteParams::default())).await;
+            let sent =
+                timely(self.api_of(&made).delete(&made.name, &DeleteParams::default())).await;
             if let Err(error) = sent
                 && !matches!(&error, Error::Api(status) if status.code == 404)
             {
@@ -300,17 +312,18 @@ impl Controller {
             Act::Apply { kind, name, object } => {
                 let params = PatchParams::apply(MANAGER).force();
                 let api = self.api(*kind);
-                timely(api.patch(name, &params, &Patch::Apply(object))).await.map(drop).map_err(|e| {
-                    (format!("{} {name} can't be made", kind.as_str()), e)
-                })
+                timely(api.patch(name, &params, &Patch::Apply(object)))
+                    .await
+                    .map(drop)
+                    .map_err(|e| (format!("{} {name} can't be made", kind.as_str()), e))
             }
             Act::Delete { kind, name } => {
                 let api = self.api(*kind);
                 match timely(api.delete(name, &DeleteParams::default())).await {
                     Err(Error::Api(status)) if status.code == 404 => Ok(()),
-                    other => other.map(drop).map_err(|e| {
-                        (format!("{} {name} can't be deleted", kind.as_str()), e)
-                    }),
+                    other => other
+                        .map(drop)
+                        .map_err(|e| (format!("{} {name} can't be deleted", kind.as_str()), e)),
                 }
             }
         }
@@ -368,7 +381,13 @@ impl Controller {
                         Ok(token) => {
                             let object = token_secret(&wanted.secret, &wanted.owner, &token);
                             let params = PatchParams::apply(MANAGER).force();
-                            match timely(secrets.patch(&wanted.secret, &params, &Patch::Apply(object))).await {
+                            match timely(secrets.patch(
+                                &wanted.secret,
+                                &params,
+                                &Patch::Apply(object),
+                            ))
+                            .await
+                            {
                                 Ok(_) => {
                                     memory.secrets_written.insert(name.clone());
                                     None
@@ -376,7 +395,10 @@ impl Controller {
                                 Err(error) => {
                                     host.revoke(&name);
                                     done = false;
-                                    let why = format!("the Secret {} can't be written: {error}", wanted.secret);
+                                    let why = format!(
+                                        "the Secret {} can't be written: {error}",
+                                        wanted.secret
+                                    );
                                     Some(Verdict::Waiting("NoSecret", why))
                                 }
                             }
@@ -451,7 +473,9 @@ impl Controller {
         let (kind, reason, note) = match (verdict, before) {
             (now, Some(before)) if *now == before => return,
             (Verdict::Accepted, None) => return,
-            (Verdict::Accepted, Some(_)) => (EventType::Normal, "Accepted", "it is used now".into()),
+            (Verdict::Accepted, Some(_)) => {
+                (EventType::Normal, "Accepted", "it is used now".into())
+            }
             (Verdict::Refused(reason, why) | Verdict::Waiting(reason, why), _) => {
                 (EventType::Warning, *reason, why.clone())
             }
@@ -466,7 +490,11 @@ impl Controller {
         };
         let (group, version, _) = key.kind.resource();
         let reference = ObjectReference {
-            api_version: Some(if group.is_empty() { version.into() } else { format!("{group}/{version}") }),
+            api_version: Some(if group.is_empty() {
+                version.into()
+            } else {
+                format!("{group}/{version}")
+            }),
             kind: Some(key.kind.as_str().into()),
             name: Some(key.name.clone()),
             namespace: Some(self.config.namespace.clone()),

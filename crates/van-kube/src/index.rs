@@ -210,7 +210,10 @@ impl Index {
 
     /// The custom resources of a kind, by name.
     pub fn custom(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
-        self.custom.range(Key::new(kind, "")..).take_while(move |(key, _)| key.kind == kind).map(|(_, o)| o)
+        self.custom
+            .range(Key::new(kind, "")..)
+            .take_while(move |(key, _)| key.kind == kind)
+            .map(|(_, o)| o)
     }
 
     /// One custom resource.

@@ -21,14 +21,13 @@ mod state;
 mod status;
 mod watches;
 
-
 pub use controller::{Controller, ControllerConfig, Host, Issued};
 pub use index::{Any, Index, Key, Kind};
+pub use kube::Client;
 pub use object::{Endpoint, Meta, Object, Pod, PodPort, Service, ServicePort, Slice, Workload};
 pub use plan::{
-    Context, Made, Offered, Owner, Plan, SiteSettings, Verdict, WantedGrant, WantedPort, WantedService,
-    WantedSlice, plan,
+    Context, Made, Offered, Owner, Plan, SiteSettings, Verdict, WantedGrant, WantedPort,
+    WantedService, WantedSlice, plan,
 };
-pub use kube::Client;
 pub use state::{Documents, StateSecret};
 pub use status::Running;

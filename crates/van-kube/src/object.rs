@@ -400,7 +400,12 @@ pub(crate) mod wire {
                 service: meta.labels.get(SERVICE_NAME).cloned().unwrap_or_default(),
                 meta,
                 ports: wire.ports.unwrap_or_default().into_iter().filter_map(port).collect(),
-                endpoints: wire.endpoints.unwrap_or_default().into_iter().filter_map(endpoint).collect(),
+                endpoints: wire
+                    .endpoints
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(endpoint)
+                    .collect(),
             }
         }
     }

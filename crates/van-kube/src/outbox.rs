@@ -47,8 +47,11 @@ pub(crate) fn due(
             acts.push(Act::Delete { kind: Kind::Service, name: there.meta.name.clone() });
         }
     }
-    let slices: BTreeMap<String, (&String, &WantedSlice)> =
-        plan.slices.iter().map(|(service, wanted)| (slice_name(service), (service, wanted))).collect();
+    let slices: BTreeMap<String, (&String, &WantedSlice)> = plan
+        .slices
+        .iter()
+        .map(|(service, wanted)| (slice_name(service), (service, wanted)))
+        .collect();
     for (name, (service, wanted)) in &slices {
         let there = index.slices().find(|slice| slice.meta.name == *name);
         if there.is_none_or(|there| slice_differs(there, wanted, pods)) {
@@ -87,7 +90,8 @@ fn differs(there: &Service, wanted: &WantedService, own_labels: &BTreeMap<String
 
 fn slice_differs(there: &Slice, wanted: &WantedSlice, pods: &[std::net::IpAddr]) -> bool {
     let mut ports: Vec<_> = wanted.ports.iter().map(|(name, p)| (name.clone(), p.target)).collect();
-    let (mut found, mut ips) = (there.ports.clone(), there.endpoints.iter().map(|e| e.ip).collect::<Vec<_>>());
+    let (mut found, mut ips) =
+        (there.ports.clone(), there.endpoints.iter().map(|e| e.ip).collect::<Vec<_>>());
     let mut pods = pods.to_vec();
     ports.sort();
     found.sort();
@@ -161,10 +165,9 @@ fn app_protocol(protocol: Protocol) -> Option<&'static str> {
 }
 
 fn slice(name: &str, service: &str, wanted: &WantedSlice, pods: &[std::net::IpAddr]) -> Value {
-    let port = |(name, port): &(String, WantedPort)| {
-        json!({ "name": name, "port": port.target, "protocol": transport(port) })
-    };
-    let endpoint = |ip: &std::net::IpAddr| json!({ "addresses": [ip], "conditions": { "ready": true } });
+    let port = |(name, port): &(String, WantedPort)| json!({ "name": name, "port": port.target, "protocol": transport(port) });
+    let endpoint =
+        |ip: &std::net::IpAddr| json!({ "addresses": [ip], "conditions": { "ready": true } });
     let mut metadata = metadata(name, "stand-in", &wanted.owner);
     metadata["labels"]["kubernetes.io/service-name"] = service.into();
     metadata["labels"][MANAGED_BY] = MANAGER.into();

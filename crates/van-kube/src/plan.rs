@@ -186,14 +186,18 @@ pub fn plan(index: &Index, context: &Context) -> Plan {
 impl Plan {
     /// The oldest Site that can be read is the namespace's.
     fn choose_site(&mut self, index: &Index) {
-        let mut sites: Vec<_> = index.custom(Kind::Site).filter(|site| !site.meta.is_deleted).collect();
+        let mut sites: Vec<_> =
+            index.custom(Kind::Site).filter(|site| !site.meta.is_deleted).collect();
         sites.sort_by_key(|site| (site.meta.created.as_ref().map(|t| t.0), site.meta.name.clone()));
         for site in sites {
             let key = Key::new(Kind::Site, &site.meta.name);
             let verdict = match (&self.site, settings(site)) {
                 (Some(chosen), _) => Verdict::Refused(
                     "Conflict",
-                    format!("the namespace is site {} already: delete one of the two", chosen.object),
+                    format!(
+                        "the namespace is site {} already: delete one of the two",
+                        chosen.object
+                    ),
                 ),
                 (None, Err(why)) => Verdict::invalid(&why),
                 (None, Ok(settings)) => {

@@ -63,7 +63,8 @@ impl Secrets {
         let mut inner = self.inner.lock();
         inner.as_files.clone_from(files);
         inner.as_tokens.clone_from(tokens);
-        let names: BTreeSet<&String> = files.iter().chain(tokens.iter().map(|(name, _)| name)).collect();
+        let names: BTreeSet<&String> =
+            files.iter().chain(tokens.iter().map(|(name, _)| name)).collect();
         inner.followed.retain(|name, _| names.contains(name));
         for name in names {
             if !inner.followed.contains_key(name) {
@@ -76,11 +77,12 @@ impl Secrets {
     /// The tokens that are asked for: each, or why there is none.
     pub(crate) fn tokens(&self) -> BTreeMap<(String, String), Result<String, String>> {
         let inner = self.inner.lock();
-        let read = |(name, key): &(String, String)| match inner.followed.get(name)?.known.as_ref()? {
-            Err(why) => Some(Err(why.clone())),
-            Ok(None) => Some(Err(format!("there is no Secret {name} in this namespace"))),
-            Ok(Some(keys)) => Some(token(name, key, keys)),
-        };
+        let read =
+            |(name, key): &(String, String)| match inner.followed.get(name)?.known.as_ref()? {
+                Err(why) => Some(Err(why.clone())),
+                Ok(None) => Some(Err(format!("there is no Secret {name} in this namespace"))),
+                Ok(Some(keys)) => Some(token(name, key, keys)),
+            };
         inner.as_tokens.iter().filter_map(|of| Some((of.clone(), read(of)?))).collect()
     }
 
@@ -103,7 +105,8 @@ impl Secrets {
                 Ok(watcher::Event::Apply(secret)) => self.know(&name, Ok(Some(keys(secret)))),
                 Ok(watcher::Event::Delete(_)) => self.know(&name, Ok(None)),
                 Err(error) => {
-                    let known = self.inner.lock().followed.get(&name).is_some_and(|f| f.known.is_some());
+                    let known =
+                        self.inner.lock().followed.get(&name).is_some_and(|f| f.known.is_some());
                     // What was read stays while the API server is away.
                     if !known {
                         self.know(&name, Err(format!("the Secret {name} can't be read: {error}")));

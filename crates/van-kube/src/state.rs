@@ -48,7 +48,8 @@ impl StateSecret {
     /// # Errors
     /// The API server can't be asked, or refuses.
     pub async fn create(&self, documents: &Documents) -> Result<bool, Error> {
-        let secret: Secret = serde_json::from_value(self.object(documents)).map_err(Error::SerdeError)?;
+        let secret: Secret =
+            serde_json::from_value(self.object(documents)).map_err(Error::SerdeError)?;
         match timely(self.api.create(&PostParams::default(), &secret)).await {
             Err(Error::Api(status)) if status.code == 409 => Ok(false),
             other => other.map(|_| true),

@@ -41,11 +41,14 @@ impl Watches {
     pub(crate) fn start(client: &Client, namespace: &str, tasks: &mut JoinSet<()>) -> Arc<Self> {
         let watches = Arc::new(Self { state: Mutex::default(), changed: Notify::new() });
         for kind in Kind::ALL {
-            let (client, namespace, watches) = (client.clone(), namespace.to_owned(), watches.clone());
+            let (client, namespace, watches) =
+                (client.clone(), namespace.to_owned(), watches.clone());
             match kind {
-                Kind::Pod => tasks.spawn(follow::<wire::Pod>(watches, client, namespace, kind, |o| {
-                    Any::Pod(Pod::from(o))
-                })),
+                Kind::Pod => {
+                    tasks.spawn(follow::<wire::Pod>(watches, client, namespace, kind, |o| {
+                        Any::Pod(Pod::from(o))
+                    }))
+                }
                 Kind::Service => {
                     tasks.spawn(follow::<wire::Service>(watches, client, namespace, kind, |o| {
                         Any::Service(Service::from(o))
@@ -112,7 +115,11 @@ async fn follow<W>(
     read: fn(W) -> Any,
 ) where
     W: Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>
-        + Clone + DeserializeOwned + Debug + Send + 'static,
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + 'static,
 {
     let api: Api<W> = Api::namespaced_with(client, &namespace, &resource(kind));
     let stream = watch(api, watcher::Config::default().page_size(PAGE)).default_backoff();
@@ -167,7 +174,11 @@ impl State {
         let text = error.to_string();
         let fresh = self.troubles.get(&kind) != Some(&text);
         if fresh {
-            tracing::warn!(kind = kind.as_str(), error = text, "objects can't be followed; it is tried again");
+            tracing::warn!(
+                kind = kind.as_str(),
+                error = text,
+                "objects can't be followed; it is tried again"
+            );
         }
         self.troubles.insert(kind, text);
         // What is refused, or not there, is not waited for.

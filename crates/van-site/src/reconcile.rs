@@ -347,10 +347,7 @@ impl Running {
 }
 
 /// Adds what is not there yet by name.
-fn add<S>(
-    all: &mut BTreeMap<String, Wanted<S>>,
-    more: impl Iterator<Item = (String, Wanted<S>)>,
-) {
+fn add<S>(all: &mut BTreeMap<String, Wanted<S>>, more: impl Iterator<Item = (String, Wanted<S>)>) {
     for (name, wanted) in more {
         all.entry(name).or_insert(wanted);
     }

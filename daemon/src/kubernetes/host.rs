@@ -24,8 +24,7 @@ impl SiteHost {
 
     fn site_status(&self) -> Running {
         let status = self.site.glance();
-        let endpoints: Vec<_> =
-            self.site.endpoints().iter().map(ToString::to_string).collect();
+        let endpoints: Vec<_> = self.site.endpoints().iter().map(ToString::to_string).collect();
         let warning = status.warnings.first();
         let message = warning.map(|w| format!("{}: {}", w.subject, w.message));
         Running {
@@ -109,7 +108,11 @@ impl Host for SiteHost {
             let sick = all.iter().find(|c| !c.status.healthy);
             let mut state = match (healthy, sick) {
                 (0, Some(sick)) => of_conditions(&sick.status.conditions, Map::new()),
-                _ => Running { is_ready: healthy > 0, reason: "Offered".into(), ..Running::default() },
+                _ => Running {
+                    is_ready: healthy > 0,
+                    reason: "Offered".into(),
+                    ..Running::default()
+                },
             };
             state.fields = fields(more);
             running.insert(key.clone(), state);
@@ -123,7 +126,12 @@ impl Host for SiteHost {
             let issued = Issued {
                 expires: token.status.expires.to_string(),
                 is_usable: token.status.conditions.is_ready(),
-                redeemed_by: token.status.redeemed_by.iter().map(|site| site.name.clone()).collect(),
+                redeemed_by: token
+                    .status
+                    .redeemed_by
+                    .iter()
+                    .map(|site| site.name.clone())
+                    .collect(),
             };
             (token.name, issued)
         };
@@ -169,7 +177,9 @@ impl SiteHost {
                         } else {
                             why.into_iter().flatten().collect::<Vec<_>>().join("; ")
                         },
-                        fields: fields(json!({ "peer": link.status.peer.as_ref().map(|p| &p.name) })),
+                        fields: fields(
+                            json!({ "peer": link.status.peer.as_ref().map(|p| &p.name) }),
+                        ),
                     }
                 }
                 None => Running {

@@ -70,7 +70,8 @@ fn found(access: &Access, there: Option<&Service>) -> Vec<HostPort> {
             hosts.filter_map(|host| at(host, LINK_PORT)).collect()
         }
         "NodePort" => {
-            let port = there.and_then(|service| service.ports.iter().find_map(|port| port.node_port));
+            let port =
+                there.and_then(|service| service.ports.iter().find_map(|port| port.node_port));
             access.host.iter().zip(port).filter_map(|(host, port)| at(host, port)).collect()
         }
         _ => access.host.iter().filter_map(|host| at(host, HTTPS)).collect(),
@@ -101,7 +102,8 @@ fn object(access: &Access, owner: &Owner, context: &Context) -> Option<Made> {
             if let Some(class) = &access.class {
                 spec["ingressClassName"] = class.as_str().into();
             }
-            let mut object = json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": spec });
+            let mut object =
+                json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": spec });
             // Controllers pass TLS through when they are told so, each in its own words.
             object["metadata"]["annotations"] = json!({
                 "nginx.ingress.kubernetes.io/ssl-passthrough": "true",
@@ -119,7 +121,8 @@ fn object(access: &Access, owner: &Owner, context: &Context) -> Option<Made> {
             if let Some(host) = host {
                 spec["host"] = host.into();
             }
-            let object = json!({ "apiVersion": "route.openshift.io/v1", "kind": "Route", "spec": spec });
+            let object =
+                json!({ "apiVersion": "route.openshift.io/v1", "kind": "Route", "spec": spec });
             (ROUTES, format!("{SERVICE}-route"), object)
         }
         "Gateway" => {

@@ -67,7 +67,10 @@ fn read<'a>(
         let number = |text: &str| {
             let number = text.trim().parse::<NonZeroU16>();
             number.map_err(|_| {
-                Invalid::new(field("port"), format!("{pair:?} is no port: write PORT or PORT:TARGETPORT"))
+                Invalid::new(
+                    field("port"),
+                    format!("{pair:?} is no port: write PORT or PORT:TARGETPORT"),
+                )
             })
         };
         connectors.push(ConnectorSpec {

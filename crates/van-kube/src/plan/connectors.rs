@@ -74,7 +74,8 @@ impl Plan {
 
     /// What the chosen Site understands for the sake of others.
     pub(super) fn compat(&self, index: &Index) -> Compat {
-        let site = self.site.as_ref().and_then(|site| index.get(&Key::new(Kind::Site, &site.object)));
+        let site =
+            self.site.as_ref().and_then(|site| index.get(&Key::new(Kind::Site, &site.object)));
         let spec = site.and_then(|site| spec::<van_crd::SiteSpec>(site).ok());
         spec.map(|spec| spec.compat).unwrap_or_default()
     }
@@ -167,7 +168,11 @@ fn find(
     context: &Context,
 ) -> Result<Vec<Found>, Missing> {
     let port = spec.port()?.map(u16::from);
-    let given = || port.ok_or_else(|| Invalid::new("spec.port", "it is missing: at which port do the targets answer?"));
+    let given = || {
+        port.ok_or_else(|| {
+            Invalid::new("spec.port", "it is missing: at which port do the targets answer?")
+        })
+    };
     match spec.targets()? {
         Targets::Host(host) => {
             let port = given()?;
@@ -181,7 +186,9 @@ fn find(
         }
         Targets::Selector(selector) => {
             let of_pods = of_pods(&labelled.with(&selector), given()?, spec, context);
-            of_pods.or_else(|why| waiting("NoTargets", format!("of the pods that spec.selector finds, {why}")))
+            of_pods.or_else(|why| {
+                waiting("NoTargets", format!("of the pods that spec.selector finds, {why}"))
+            })
         }
         Targets::Workload(workload) if workload.kind == WorkloadKind::Service => {
             of_service(&workload.name, port, spec, index, context)
@@ -196,7 +203,9 @@ fn find(
                 return waiting("NoWorkload", format!("there is no {workload} in this namespace"));
             };
             let Some(selector) = &found.selector else {
-                let why = format!("{workload} finds its pods by expressions: use spec.selector, or a Service");
+                let why = format!(
+                    "{workload} finds its pods by expressions: use spec.selector, or a Service"
+                );
                 return Err(Invalid::new("spec.workload", why).into());
             };
             let first = found.ports.first().map(|port| port.container_port);
@@ -217,7 +226,8 @@ fn of_pods(
     spec: &ConnectorSpec,
     context: &Context,
 ) -> Result<Vec<Found>, String> {
-    let others: Vec<&&Pod> = pods.iter().filter(|pod| !pod.has_labels(&context.own_labels)).collect();
+    let others: Vec<&&Pod> =
+        pods.iter().filter(|pod| !pod.has_labels(&context.own_labels)).collect();
     let usable = |pod: &&&&Pod| !pod.is_ending && (pod.is_ready || spec.include_not_ready);
     let found: Vec<Found> = others
         .iter()
@@ -267,7 +277,10 @@ fn of_service(
             }
             all += 1;
             if !endpoint.is_ending && (endpoint.is_ready || spec.include_not_ready) {
-                found.push(Found { place: HostPort::new(endpoint.ip, at), pod: endpoint.pod.clone() });
+                found.push(Found {
+                    place: HostPort::new(endpoint.ip, at),
+                    pod: endpoint.pod.clone(),
+                });
             }
         }
     }

@@ -60,7 +60,8 @@ impl Plan {
             asked.push(one);
         }
         let given = assign(&places, &known(index));
-        let mut names: BTreeSet<String> = index.custom(Kind::Listener).map(|o| o.meta.name.clone()).collect();
+        let mut names: BTreeSet<String> =
+            index.custom(Kind::Listener).map(|o| o.meta.name.clone()).collect();
         for one in asked {
             match given.get(&one.place) {
                 Some(port) => self.listen(one, *port, context, &mut names),
@@ -75,7 +76,13 @@ impl Plan {
     }
 
     /// Adds a listener that binds this port of the pods, and the Service's port before it.
-    fn listen(&mut self, asked: Asked, target: u16, context: &Context, names: &mut BTreeSet<String>) {
+    fn listen(
+        &mut self,
+        asked: Asked,
+        target: u16,
+        context: &Context,
+        names: &mut BTreeSet<String>,
+    ) {
         let bind = Bind::Tcp(HostPort::new(context.bind, target));
         let port = WantedPort { port: asked.place.port, target, protocol: asked.protocol };
         let Some(site) = &self.site else { return };
@@ -130,7 +137,9 @@ impl Plan {
     fn stand_ins(&self, index: &Index) -> Vec<Asked> {
         let compat = self.compat(index);
         let mut asked = Vec::new();
-        for service in index.services().filter(|service| !is_own(service) && !service.meta.is_deleted) {
+        for service in
+            index.services().filter(|service| !is_own(service) && !service.meta.is_deleted)
+        {
             let itself = Workload { kind: WorkloadKind::Service, name: service.meta.name.clone() };
             let Some(Ok(exposed)) = exposed(&service.meta, &itself, &compat) else { continue };
             let itself = itself.to_string();
@@ -138,7 +147,8 @@ impl Plan {
             if !has_nobody(index, service) || !exposed.connectors.iter().all(is_itself) {
                 continue;
             }
-            let protocol = exposed.connectors.first().and_then(|c| c.protocol.as_deref()?.parse().ok());
+            let protocol =
+                exposed.connectors.first().and_then(|c| c.protocol.as_deref()?.parse().ok());
             let several = service.ports.len() > 1;
             for port in &service.ports {
                 let address = match several {
@@ -197,7 +207,9 @@ fn ask(object: &Object, index: &Index, places: &BTreeSet<Place>) -> Result<Asked
     let (port, protocol) = (spec.port().map_err(invalid)?, spec.protocol().map_err(invalid)?);
     let host = spec.host(&object.meta.name).to_owned();
     if !is_service_name(&host) {
-        let why = format!("spec.host: {host:?} is no name of a Service: a-z, 0-9 and '-', a letter first");
+        let why = format!(
+            "spec.host: {host:?} is no name of a Service: a-z, 0-9 and '-', a letter first"
+        );
         return Err(Verdict::Refused("Invalid", why));
     }
     if index.service(&host).is_some_and(|service| !is_own(service)) {
@@ -223,10 +235,12 @@ fn plain(
     protocol: Protocol,
     names: &mut BTreeSet<String>,
 ) -> van_model::ListenerSpec {
-    let stem = Name::from_lossy(address.as_str()).map_or_else(|| "service".into(), |n| n.to_string());
+    let stem =
+        Name::from_lossy(address.as_str()).map_or_else(|| "service".into(), |n| n.to_string());
     let short: String = stem.chars().take(Name::MAX - 6).collect();
     let numbered = (2..).map(|n| format!("{short}-{n}"));
-    let free = std::iter::once(stem.clone()).chain(numbered).find(|name| names.insert(name.clone()));
+    let free =
+        std::iter::once(stem.clone()).chain(numbered).find(|name| names.insert(name.clone()));
     let name = free.and_then(|name| Name::from_lossy(&name)).expect("numbers make some name free");
     let mut listener = van_model::ListenerSpec::new(name, address.clone(), bind);
     listener.protocol = protocol;
