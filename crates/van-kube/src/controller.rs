@@ -339,78 +339,65 @@ impl Controller {
             host.revoke(name);
         }
         memory.secrets_written.retain(|name| memory.plan.grants.contains_key(name));
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.config.namespace);
         let mut done = true;
         for (name, wanted) in memory.plan.grants.clone() {
             if memory.secrets_written.contains(&name) {
                 continue;
             }
-            let there = match timely(secrets.get_opt(&wanted.secret)).await {
-                Ok(there) => there,
-                Err(error) => {
-                    warn!(%error, secret = wanted.secret, "the Secret of a grant can't be read");
-                    done = false;
-                    continue;
-                }
-            };
-            let ours = there.as_ref().map(|secret| {
-                secret.metadata.owner_references.iter().flatten().any(|o| o.uid == wanted.owner.uid)
-            });
-            let verdict = match (ours, issued.contains_key(&name)) {
-                (Some(false), _) => {
-                    let why = format!(
-                        "there is a Secret {} that is not the grant's: set spec.secret, or delete it",
-                        wanted.secret
-                    );
-                    Some(Verdict::Refused("SecretExists", why))
-                }
-                (Some(true), true) => {
-                    memory.secrets_written.insert(name.clone());
-                    None
-                }
-                // Its token was told to nobody, or is not known any more.
-                (_, was_issued) => {
-                    if was_issued {
-                        host.revoke(&name);
+            let verdict =
+                match self.grant_one(host, &name, &wanted, issued.contains_key(&name)).await {
+                    Ok(()) => {
+                        memory.secrets_written.insert(name);
+                        continue;
                     }
-                    match host.issue(&name, &wanted) {
-                        Err(why) => {
-                            done = false;
-                            Some(Verdict::Waiting("NoToken", why))
-                        }
-                        Ok(token) => {
-                            let object = token_secret(&wanted.secret, &wanted.owner, &token);
-                            let params = PatchParams::apply(MANAGER).force();
-                            match timely(secrets.patch(
-                                &wanted.secret,
-                                &params,
-                                &Patch::Apply(object),
-                            ))
-                            .await
-                            {
-                                Ok(_) => {
-                                    memory.secrets_written.insert(name.clone());
-                                    None
-                                }
-                                Err(error) => {
-                                    host.revoke(&name);
-                                    done = false;
-                                    let why = format!(
-                                        "the Secret {} can't be written: {error}",
-                                        wanted.secret
-                                    );
-                                    Some(Verdict::Waiting("NoSecret", why))
-                                }
-                            }
-                        }
-                    }
-                }
-            };
-            if let Some(verdict) = verdict {
-                memory.plan.verdicts.insert(Key::new(Kind::AccessGrant, &name), verdict);
-            }
+                    Err(verdict) => verdict,
+                };
+            done &= matches!(verdict, Verdict::Refused(..));
+            memory.plan.verdicts.insert(Key::new(Kind::AccessGrant, &name), verdict);
         }
         done
+    }
+
+    /// Has the Secret of a grant hold its token; the error is what is to be said of the grant.
+    async fn grant_one(
+        &self,
+        host: &impl Host,
+        name: &str,
+        wanted: &WantedGrant,
+        was_issued: bool,
+    ) -> Result<(), Verdict> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.config.namespace);
+        let secret = &wanted.secret;
+        let there = timely(secrets.get_opt(secret)).await.map_err(|error| {
+            Verdict::Waiting("NoSecret", format!("the Secret {secret} can't be read: {error}"))
+        })?;
+        let is_ours = |there: &Secret| {
+            let owners = there.metadata.owner_references.as_deref().unwrap_or_default();
+            owners.iter().any(|owner| owner.uid == wanted.owner.uid)
+        };
+        match there.as_ref().map(is_ours) {
+            Some(false) => {
+                let why = format!(
+                    "there is a Secret {secret} that is not the grant's: set spec.secret, or delete it"
+                );
+                return Err(Verdict::Refused("SecretExists", why));
+            }
+            Some(true) if was_issued => return Ok(()),
+            // Its token was told to nobody, or is not known any more.
+            _ if was_issued => host.revoke(name),
+            _ => {}
+        }
+        let token = host.issue(name, wanted).map_err(|why| Verdict::Waiting("NoToken", why))?;
+        let object = token_secret(secret, &wanted.owner, &token);
+        let params = PatchParams::apply(MANAGER).force();
+        match timely(secrets.patch(secret, &params, &Patch::Apply(object))).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                host.revoke(name);
+                let why = format!("the Secret {secret} can't be written: {error}");
+                Err(Verdict::Waiting("NoSecret", why))
+            }
+        }
     }
 
     /// Writes down what came of each object, where it is not written yet.

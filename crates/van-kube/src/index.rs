@@ -204,8 +204,11 @@ impl Index {
             }
             _ => self.custom.keys().filter(|k| k.kind == kind).map(|k| k.name.clone()).collect(),
         };
-        let gone = known.iter().filter(|name| !names.contains(*name));
-        gone.fold(false, |any, name| self.remove(kind, name) || any)
+        let mut any = false;
+        for name in known.iter().filter(|name| !names.contains(*name)) {
+            any |= self.remove(kind, name);
+        }
+        any
     }
 
     /// The custom resources of a kind, by name.

@@ -165,7 +165,7 @@ impl Pod {
 
 /// The form in which a cluster sends objects: only what is read above.
 pub(crate) mod wire {
-    use super::*;
+    use super::{BTreeMap, Deserialize, Meta, ObjectMeta, PodPort, ServicePort, Value};
 
     #[derive(Debug, Clone, Deserialize)]
     pub(crate) struct Object {

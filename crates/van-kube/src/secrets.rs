@@ -12,7 +12,7 @@ use kube::api::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::warn;
 
 /// The most bytes of a key that is taken for a token.
@@ -29,6 +29,8 @@ pub(crate) struct Secrets {
 
 #[derive(Default)]
 struct Inner {
+    /// All end with this.
+    tasks: JoinSet<()>,
     followed: BTreeMap<String, Followed>,
     as_files: BTreeSet<String>,
     as_tokens: BTreeSet<(String, String)>,
@@ -60,7 +62,8 @@ impl Secrets {
         files: &BTreeSet<String>,
         tokens: &BTreeSet<(String, String)>,
     ) {
-        let mut inner = self.inner.lock();
+        let inner = &mut *self.inner.lock();
+        while inner.tasks.try_join_next().is_some() {}
         inner.as_files.clone_from(files);
         inner.as_tokens.clone_from(tokens);
         let names: BTreeSet<&String> =
@@ -68,7 +71,7 @@ impl Secrets {
         inner.followed.retain(|name, _| names.contains(name));
         for name in names {
             if !inner.followed.contains_key(name) {
-                let task = tokio::spawn(self.clone().watch(name.clone())).abort_handle();
+                let task = inner.tasks.spawn(self.clone().watch(name.clone()));
                 inner.followed.insert(name.clone(), Followed { task, known: None });
             }
         }

@@ -231,14 +231,24 @@ impl Site {
             changed: watch::Sender::new(0),
             this: this.clone(),
         });
-        site.introduce();
-        site.tell_set_aside();
-        site.tell_uncounted(problem);
-        site.reconcile()?;
-        site.tell_unused_sockets();
-        site.refresh_network();
-        site.spawn_tasks(exporter);
+        site.begin(problem, exporter)?;
         Ok(site)
+    }
+
+    /// Applies what is wanted, and goes on doing so.
+    fn begin(
+        self: &Arc<Self>,
+        problem: Option<String>,
+        exporter: Option<van_trace::Exporter>,
+    ) -> Result<(), SiteError> {
+        self.introduce();
+        self.tell_set_aside();
+        self.tell_uncounted(problem);
+        self.reconcile()?;
+        self.tell_unused_sockets();
+        self.refresh_network();
+        self.spawn_tasks(exporter);
+        Ok(())
     }
 
     /// Tells its parts where they belong.

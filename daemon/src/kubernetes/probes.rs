@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tracing::warn;
 
 /// Time for one question.
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Answers probes until it ends.
 pub(super) struct Probes {
     waits_for: Arc<Mutex<String>>,
-    task: Option<JoinHandle<()>>,
+    task: JoinSet<()>,
 }
 
 impl Probes {
@@ -24,13 +24,13 @@ impl Probes {
     pub(super) async fn start(listen: SocketAddr) -> Self {
         let waits_for = Arc::new(Mutex::new("the API server".to_owned()));
         let told = waits_for.clone();
-        let task = match TcpListener::bind(listen).await {
-            Ok(listener) => Some(tokio::spawn(answer_all(listener, told))),
-            Err(error) => {
-                warn!(%listen, %error, "probes are not answered until the site starts");
-                None
+        let mut task = JoinSet::new();
+        match TcpListener::bind(listen).await {
+            Ok(listener) => {
+                task.spawn(answer_all(listener, told));
             }
-        };
+            Err(error) => warn!(%listen, %error, "probes are not answered until the site starts"),
+        }
         Self { waits_for, task }
     }
 
@@ -40,11 +40,8 @@ impl Probes {
     }
 
     /// Ends, so that the port is free.
-    pub(super) async fn end(self) {
-        if let Some(task) = self.task {
-            task.abort();
-            let _ = task.await;
-        }
+    pub(super) async fn end(mut self) {
+        self.task.shutdown().await;
     }
 }
 

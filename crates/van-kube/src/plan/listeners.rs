@@ -100,7 +100,7 @@ impl Plan {
                 if let Some(tls) = &spec.tls {
                     self.secret_files.insert(tls.secret.clone());
                 }
-                self.serve(asked.place.service, Owner { key, uid }, port, "listener");
+                self.serve(asked.place.service, &Owner { key, uid }, port, "listener");
             }
             Front::StandIn(key, uid, name, address) => {
                 self.listeners.push(plain(&address, bind, asked.protocol, names));
@@ -112,20 +112,20 @@ impl Plan {
             }
             Front::Import(address) => {
                 self.listeners.push(plain(&address, bind, asked.protocol, names));
-                self.serve(asked.place.service, of_site, port, "import");
+                self.serve(asked.place.service, &of_site, port, "import");
             }
         }
     }
 
     /// Adds a port to a Service. One that several objects ask for is the site's.
-    fn serve(&mut self, service: String, owner: Owner, port: WantedPort, role: &'static str) {
+    fn serve(&mut self, service: String, owner: &Owner, port: WantedPort, role: &'static str) {
         let site = self.site.as_ref().map(|site| (site.object.clone(), site.uid.clone()));
         let wanted = self.services.entry(service).or_insert_with(|| WantedService {
             owner: owner.clone(),
             ports: Vec::new(),
             role,
         });
-        if wanted.owner != owner
+        if wanted.owner != *owner
             && let Some((object, uid)) = site
         {
             wanted.owner = Owner { key: Key::new(Kind::Site, object), uid };
@@ -239,8 +239,7 @@ fn plain(
         Name::from_lossy(address.as_str()).map_or_else(|| "service".into(), |n| n.to_string());
     let short: String = stem.chars().take(Name::MAX - 6).collect();
     let numbered = (2..).map(|n| format!("{short}-{n}"));
-    let free =
-        std::iter::once(stem.clone()).chain(numbered).find(|name| names.insert(name.clone()));
+    let free = std::iter::once(stem).chain(numbered).find(|name| names.insert(name.clone()));
     let name = free.and_then(|name| Name::from_lossy(&name)).expect("numbers make some name free");
     let mut listener = van_model::ListenerSpec::new(name, address.clone(), bind);
     listener.protocol = protocol;
