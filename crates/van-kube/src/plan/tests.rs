@@ -1,5 +1,7 @@
 //! Plans of small namespaces.
 
+#![expect(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
+
 use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
