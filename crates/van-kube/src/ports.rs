@@ -59,7 +59,7 @@ mod tests {
         let first = assign(&wanted, &BTreeMap::new());
         assert_eq!(first.len(), wanted.len());
         assert_eq!(first.values().collect::<BTreeSet<_>>().len(), wanted.len());
-        let mut more = wanted.clone();
+        let mut more = wanted;
         more.extend((1..2000).map(|n| place("0", n)));
         let second = assign(&more, &first);
         assert!(first.iter().all(|(place, port)| second[place] == *port), "a port moved");
