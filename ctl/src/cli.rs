@@ -11,6 +11,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use crate::client::Client;
 use crate::command::Command;
 use crate::error::{Exit, Outcome, Problem};
+use crate::kube::{Cluster, Lazy, Namespace};
 use crate::output::{Format, Output};
 use crate::url::Url;
 
@@ -28,9 +29,15 @@ use crate::url::Url;
         5 not allowed, 6 timed out."
 )]
 pub(crate) struct Cli {
-    /// Where the daemon is: unix:///path or ssh://[user@]host
+    /// Where the daemon is: unix:///path, ssh://[user@]host or kube://[context]/[namespace]
     #[arg(long, global = true, env = "VANCTL_URL", hide_env_values = true, value_name = "URL", help_heading = GLOBAL)]
     url: Option<String>,
+    /// The namespace of a cluster whose site is meant
+    #[arg(short, long, global = true, value_name = "NAMESPACE", conflicts_with = "url", help_heading = GLOBAL)]
+    namespace: Option<String>,
+    /// The cluster that is meant: a context of the kubeconfig
+    #[arg(long, global = true, value_name = "CONTEXT", conflicts_with = "url", help_heading = GLOBAL)]
+    context: Option<String>,
     /// What is printed: tables for people, or documents for programs
     #[arg(
         short,
@@ -71,6 +78,18 @@ pub(crate) struct Session {
     /// Whether somebody said where the daemon is.
     pub(crate) chosen: bool,
     pub(crate) output: Output,
+    /// The cluster, once a command needs it.
+    cluster: Lazy,
+}
+
+impl Session {
+    /// The cluster where the site is; `None`: it is on a host.
+    pub(crate) async fn cluster(&self) -> Outcome<Option<&Cluster>> {
+        match self.client.url() {
+            Url::Kube(namespace) => self.cluster.get(namespace).await.map(Some),
+            Url::Unix(_) | Url::Ssh { .. } => Ok(None),
+        }
+    }
 }
 
 /// The definition of the command line, of which completions and manual pages are made.
@@ -98,16 +117,11 @@ pub fn run(args: &[OsString]) -> ExitCode {
 fn start(cli: Cli) -> Outcome {
     // An empty variable is taken for one that isn't set.
     let given = cli.url.as_deref().filter(|text| !text.is_empty());
-    let url = match given {
-        Some(text) => text
-            .parse::<Url>()
-            .map_err(|error| Problem::usage(format!("{text:?} is no URL of a daemon: {error}")))?,
-        None if std::env::var_os("VANCTL_PLATFORM").is_some_and(|p| p == "kubernetes") => Url::Kube,
-        None => Url::default_here(),
-    };
+    let url = url(given, cli.namespace, cli.context)?;
     let output = Output::new(cli.output, cli.quiet, cli.no_color);
     let chosen = given.is_some();
-    let mut session = Session { client: Client::new(url, cli.timeout), chosen, output };
+    let client = Client::new(url, cli.timeout);
+    let mut session = Session { client, chosen, output, cluster: Lazy::default() };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -116,6 +130,21 @@ fn start(cli: Cli) -> Outcome {
     // A read of standard input that nobody waits for any more must not hold up the end.
     runtime.shutdown_background();
     done
+}
+
+/// Where the daemon is: as it is said, else in a cluster where a part of one is said, else on this host.
+fn url(given: Option<&str>, namespace: Option<String>, context: Option<String>) -> Outcome<Url> {
+    let kubernetes = || std::env::var_os("VANCTL_PLATFORM").is_some_and(|p| p == "kubernetes");
+    if namespace.is_some() || context.is_some() {
+        return Ok(Url::Kube(Namespace { context, namespace }));
+    }
+    match given {
+        Some(text) => text
+            .parse::<Url>()
+            .map_err(|error| Problem::usage(format!("{text:?} is no URL of a daemon: {error}"))),
+        None if kubernetes() => Ok(Url::Kube(Namespace::default())),
+        None => Ok(Url::default_here()),
+    }
 }
 
 fn tell(problem: &Problem, what: &str) -> ExitCode {

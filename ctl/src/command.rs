@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 mod check;
+mod cluster;
 mod completion;
 mod config;
 mod connector;
@@ -188,6 +189,10 @@ impl Which {
 
 /// Removes a resource and says so.
 async fn remove(session: &mut Session, kind: &str, name: &str, what: &str) -> Outcome {
+    if let Some(in_cluster) = session.cluster().await? {
+        return cluster::remove(session, in_cluster, cluster::kinds(kind), name, (kind, what))
+            .await;
+    }
     session.client.delete(&crate::client::path(&format!("{kind}s"), name)).await?;
     session.output.gone(kind, name, what)
 }

@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::error::{Exit, Outcome, Problem, reason};
+use crate::kube::{self, Cluster};
 use crate::url::Url;
 
 /// How long an ended ssh may take to say why.
@@ -38,7 +39,10 @@ impl Transport {
                 Ok(Self { stream: Box::new(stream), carrier: None })
             }
             Url::Ssh { destination, port } => Carrier::start(destination, *port),
-            Url::Kube => Err(Problem::failed("kube:// is not in this version yet")),
+            Url::Kube(namespace) => {
+                let cluster = Cluster::open(namespace).await?;
+                Ok(Self { stream: kube::connect(&cluster).await?, carrier: None })
+            }
         }
     }
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
+use crate::kube::Namespace;
+
 /// The system's daemon.
 pub(crate) const SYSTEM_SOCKET: &str = "/run/vand/vand.sock";
 
@@ -21,8 +23,8 @@ pub(crate) enum Url {
         /// Another port than ssh's own.
         port: Option<u16>,
     },
-    /// A pod of a cluster.
-    Kube,
+    /// The site of a namespace in a cluster.
+    Kube(Namespace),
 }
 
 /// Why a text says no place of a daemon.
@@ -34,6 +36,9 @@ pub(crate) enum UrlError {
     /// The socket's path.
     #[error("a Unix socket needs an absolute path: unix:///run/vand/vand.sock")]
     Path,
+    /// The context or the namespace.
+    #[error("a cluster is written kube://[context]/[namespace]; a namespace has a-z, 0-9 and '-'")]
+    Kube,
     /// The host or the user.
     #[error("ssh needs a host: ssh://[user@]host[:port]")]
     Host,
@@ -53,11 +58,22 @@ impl FromStr for Url {
         if let Some(rest) = text.strip_prefix("ssh://") {
             return ssh(rest.strip_suffix('/').unwrap_or(rest)).ok_or(UrlError::Host);
         }
-        if text.starts_with("kube://") {
-            return Ok(Self::Kube);
+        if let Some(rest) = text.strip_prefix("kube://") {
+            return kube(rest).ok_or(UrlError::Kube);
         }
         Err(UrlError::Scheme)
     }
+}
+
+/// Reads `[context]/[namespace]`; a context may have slashes of its own.
+fn kube(text: &str) -> Option<Url> {
+    let (context, namespace) = text.rsplit_once('/').unwrap_or((text, ""));
+    let label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !namespace.bytes().all(label) || context.contains(char::is_control) {
+        return None;
+    }
+    let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Some(Url::Kube(Namespace { context: part(context), namespace: part(namespace) }))
 }
 
 /// Reads `[user@]host[:port]`; nothing in it may look like an option or a shell's word.
@@ -121,7 +137,7 @@ impl fmt::Display for Url {
             Self::Unix(path) => write!(f, "{}", path.display()),
             Self::Ssh { destination, port: None } => write!(f, "ssh://{destination}"),
             Self::Ssh { destination, port: Some(port) } => write!(f, "ssh://{destination}:{port}"),
-            Self::Kube => f.write_str("the cluster"),
+            Self::Kube(namespace) => write!(f, "{namespace}"),
         }
     }
 }
@@ -142,7 +158,16 @@ mod tests {
         assert_eq!("ssh://anna@db.example.com/".parse(), host("anna@db.example.com", None));
         assert_eq!("ssh://anna@db:2222".parse(), host("anna@db", Some(2222)));
         assert_eq!("ssh://[2001:db8::1]:22".parse(), host("2001:db8::1", Some(22)));
-        assert_eq!("kube://prod/shop".parse(), Ok(Url::Kube));
+        let kube = |context: Option<&str>, namespace: Option<&str>| {
+            let part = |text: Option<&str>| text.map(ToOwned::to_owned);
+            Ok(Url::Kube(Namespace { context: part(context), namespace: part(namespace) }))
+        };
+        assert_eq!("kube://prod/shop".parse(), kube(Some("prod"), Some("shop")));
+        assert_eq!("kube:///shop".parse(), kube(None, Some("shop")));
+        assert_eq!("kube://prod/".parse(), kube(Some("prod"), None));
+        assert_eq!("kube://".parse(), kube(None, None));
+        let eks = "arn:aws:eks:eu-west-1:1:cluster/prod";
+        assert_eq!(format!("kube://{eks}/shop").parse(), kube(Some(eks), Some("shop")));
     }
 
     #[test]
@@ -162,6 +187,7 @@ mod tests {
             ("ssh://db:x", UrlError::Host),
             ("ssh://[::1", UrlError::Host),
             ("ssh://@db", UrlError::Host),
+            ("kube://prod/Shop", UrlError::Kube),
         ] {
             assert_eq!(text.parse::<Url>(), Err(error), "{text:?}");
         }

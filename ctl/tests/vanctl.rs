@@ -151,7 +151,9 @@ fn links() {
          link1  connected  public  outgoing   1     0.31 ms  2026-09-21T14:13:20Z\n"
     );
     let all = daemon.run("link status").ok();
-    assert!(all.starts_with("NAME ") && all.lines().count() == 3, "{all}");
+    let (sentences, table) = all.split_once("\n\n").unwrap();
+    assert_eq!(sentences, "Link link1 is connected\nLink link2 is connected");
+    assert!(table.starts_with("NAME ") && table.lines().count() == 3, "{all}");
     let verbose = daemon.run("link status --verbose").ok();
     for word in ["TLS_AES_128_GCM_SHA256", "X25519MLKEM768", "1.0 KiB", "192.0.2.2:8263"] {
         assert!(verbose.contains(word), "{verbose}");
@@ -472,10 +474,15 @@ fn usage() {
     let bad = daemon.run("listener create web nowhere");
     assert!(bad.err.starts_with("vanctl: listener create failed: "), "{}", bad.err);
     assert_eq!(end(&mut plain(), b"").code, 2);
-    let kube = end(plain().args(["--url", "kube:///shop", "status"]), b"");
-    kube.fails(1, "vanctl: status failed: kube:// is not in this version yet\n");
-    let cluster = end(plain().env("VANCTL_PLATFORM", "kubernetes").arg("status"), b"");
-    assert_eq!(cluster.code, 1);
+    let no_cluster = |command: &mut Command| end(command.env("KUBECONFIG", "/nonexistent"), b"");
+    for ended in [
+        no_cluster(plain().args(["--url", "kube:///shop", "status"])),
+        no_cluster(plain().args(["-n", "shop", "status"])),
+        no_cluster(plain().env("VANCTL_PLATFORM", "kubernetes").arg("status")),
+    ] {
+        assert_eq!(ended.code, 3, "{}", ended.err);
+        assert!(ended.err.contains("no cluster is found") && ended.err.contains("\nhint: "));
+    }
 }
 
 #[test]

@@ -178,6 +178,10 @@ impl Create {
             weight: self.weight,
             tls: self.tls.read(),
         };
+        if session.cluster().await?.is_some() {
+            let manifest = super::cluster::connector(self.name.as_str(), &view)?;
+            return super::cluster::make(session, &manifest, self.wait.wait).await;
+        }
         make(session, self.name.as_str(), &view, Mode::Fresh, &self.wait).await
     }
 }

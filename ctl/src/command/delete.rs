@@ -25,6 +25,9 @@ pub(crate) struct Delete {
     /// Remove the configuration as well, with its drop-ins and tokens
     #[arg(long)]
     purge: bool,
+    /// Remove the definitions of vand's resources from the whole cluster as well; in a cluster only
+    #[arg(long)]
+    definitions: bool,
     /// Don't ask
     #[arg(short, long)]
     yes: bool,
@@ -33,6 +36,14 @@ pub(crate) struct Delete {
 impl Delete {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
         let output = session.output;
+        if let Some(cluster) = session.cluster().await? {
+            let plan = format!(
+                "the site of namespace {:?}, its links, listeners and connectors",
+                cluster.namespace
+            );
+            self.confirm(output, &plan)?;
+            return crate::kube::uninstall(output, cluster, self.definitions).await;
+        }
         let place = Place::of(session.client.url(), session.chosen, "delete")?;
         place.may_change("delete")?;
         let service = Service::of(&place);

@@ -20,13 +20,14 @@ pub(crate) const EXAMPLE: &str = "Examples:\n  vanctl expose 127.0.0.1:2000 --ad
 pub(crate) const UNEXPOSE_EXAMPLE: &str =
     "Examples:\n  vanctl unexpose 127.0.0.1:2000\n  vanctl unexpose --address echo";
 
-/// Kinds of targets that later versions take.
-const LATER: [&str; 5] = ["pods/", "deployment/", "statefulset/", "daemonset/", "service/"];
+/// Kinds of targets that clusters have.
+const OF_CLUSTERS: [&str; 5] = ["pods/", "deployment/", "statefulset/", "daemonset/", "service/"];
 
 /// The options of `vanctl expose`.
 #[derive(Debug, Args)]
 pub(crate) struct Expose {
-    /// The workload: HOST:PORT, unix:/path, container/NAME or pod/NAME
+    /// The workload: HOST:PORT, unix:/path, container/NAME or pod/NAME; in a cluster HOST:PORT,
+    /// deployment/NAME, statefulset/NAME, daemonset/NAME, service/NAME or pods/LABEL=VALUE
     target: String,
     /// The service's name in the network; a container or pod has its own by default
     #[arg(long)]
@@ -37,6 +38,9 @@ pub(crate) struct Expose {
     /// What the service speaks
     #[arg(long, default_value_t)]
     protocol: Protocol,
+    /// Give each pod a name of its own, POD.ADDRESS, beside the one of all; in a cluster only
+    #[arg(long)]
+    headless: bool,
     #[command(flatten)]
     wait: super::Wait,
 }
@@ -73,6 +77,23 @@ impl FromStr for Ports {
 
 impl Expose {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
+        if let Some(cluster) = session.cluster().await? {
+            let asked = super::cluster::Exposed {
+                target: &self.target,
+                address: self.address.as_ref(),
+                ports: self
+                    .port
+                    .map(|ports| (ports.service.get(), ports.target.map(NonZeroU16::get))),
+                protocol: self.protocol,
+                headless: self.headless,
+            };
+            let manifest = super::cluster::exposed(cluster, &asked).await?;
+            return super::cluster::make(session, &manifest, self.wait.wait).await;
+        }
+        if self.headless {
+            return Err(Problem::usage("--headless gives each pod a name: that is for a cluster")
+                .hint("leave it out here"));
+        }
         let target = read_target(&self.target, self.port)?;
         let address = self.address.or_else(|| default_address(&target)).ok_or_else(|| {
             Problem::usage("the service needs a name in the network")
@@ -133,9 +154,11 @@ fn default_address(target: &Target) -> Option<Address> {
 
 /// Reads a target; `HOST`, `container/NAME` and `pod/NAME` take their port from `--port`.
 fn read_target(text: &str, ports: Option<Ports>) -> Outcome<Target> {
-    if let Some(kind) = LATER.iter().find(|kind| text.starts_with(**kind)) {
-        return Err(Problem::failed(format!("exposing {kind}NAME is not in this version yet"))
-            .hint("use HOST:PORT, unix:/path, container/NAME or pod/NAME"));
+    if let Some(kind) = OF_CLUSTERS.iter().find(|kind| text.starts_with(**kind)) {
+        return Err(Problem::failed(format!(
+            "{kind}NAME is of a cluster, and this site is on a host"
+        ))
+        .hint("name the cluster's site: vanctl --context CONTEXT -n NAMESPACE expose …"));
     }
     let wrong = |error: EndpointError| Problem::usage(error.to_string());
     match (text.parse::<Target>(), ports) {
@@ -180,6 +203,21 @@ impl Meant {
 
 impl Unexpose {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
+        if let Some(cluster) = session.cluster().await? {
+            let (target, address) = (self.target.as_deref(), self.address.as_ref());
+            let names = super::cluster::exposing(cluster, target, address).await?;
+            if names.is_empty() {
+                let what = self.target.or(self.address.map(|a| a.to_string())).unwrap_or_default();
+                return Err(Problem::new(Exit::NotFound, format!("{what} is not exposed here"))
+                    .hint("kubectl get connectors lists what is"));
+            }
+            for name in names {
+                let kinds = super::cluster::kinds("connector");
+                super::cluster::remove(session, cluster, kinds, &name, ("connector", "deleted"))
+                    .await?;
+            }
+            return Ok(());
+        }
         let target = self.target.as_deref().map(Meant::read).transpose()?;
         let all: List<ConnectorResource> = session.client.read("/v1/connectors").await?;
         let (mut mine, mut others) = (Vec::new(), Vec::new());

@@ -12,14 +12,16 @@ use crate::cli::Session;
 use crate::client::Client;
 use crate::error::{Exit, Outcome, Problem};
 use crate::host::{ConfigFile, Draft, Place, Service, Step, Wanted};
-use crate::output::{Output, plain};
+use crate::kube::{Install, dry_run, install as install_into};
+use crate::output::{Format, Output, plain};
 use crate::wait::{Verdict, until};
 
 /// How `vanctl init` is used.
 pub(crate) const EXAMPLE: &str = "As root it makes the host's site (/etc/vand/vand.toml), as another user \
     a site of their own (~/.config/vand/vand.toml). It may be run again: what is there stays, but for what \
-    the options say otherwise.\n\nExamples:\n  sudo vanctl init\n  sudo vanctl init --site-name db-host\n  \
-    vanctl init --site-name laptop --mode edge --dry-run";
+    the options say otherwise. In a cluster (--context, -n, VANCTL_PLATFORM=kubernetes) it installs the \
+    definitions of vand's resources, the daemon and a Site into the namespace.\n\nExamples:\n  sudo vanctl init\n  sudo vanctl init --site-name db-host\n  \
+    vanctl init --site-name laptop --mode edge --dry-run\n  vanctl --context prod -n shop init --site-name shop --access LoadBalancer";
 
 /// How long one look at the daemon may take.
 const LOOK: Duration = Duration::from_secs(2);
@@ -70,13 +72,45 @@ struct Cluster {
     /// The daemon's image; in a cluster only
     #[arg(long)]
     image: Option<String>,
+    /// How other sites reach this one: LoadBalancer, NodePort=HOST (one that reaches the nodes),
+    /// Ingress=HOST, Route or Route=HOST, Gateway=HOST; repeat it for several; in a cluster only
+    #[arg(long, value_name = "TYPE[=HOST]")]
+    access: Vec<Way>,
     /// How many pods; in a cluster only
     #[arg(long, value_name = "COUNT")]
     replicas: Option<u16>,
 }
 
+/// `TYPE` or `TYPE=HOST`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Way {
+    kind: String,
+    host: Option<String>,
+}
+
+impl std::str::FromStr for Way {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, host) = match text.split_once('=') {
+            Some((kind, host)) => (kind, Some(host.to_owned()).filter(|host| !host.is_empty())),
+            None => (text, None),
+        };
+        let kinds = ["LoadBalancer", "NodePort", "Ingress", "Route", "Gateway"];
+        let known = kinds.into_iter().find(|known| known.eq_ignore_ascii_case(kind));
+        let kind = known.ok_or_else(|| format!("use one of {}", kinds.join(", ")))?;
+        if host.is_none() && !matches!(kind, "LoadBalancer" | "Route") {
+            return Err(format!("{kind} needs a host: {kind}=HOST"));
+        }
+        Ok(Self { kind: kind.into(), host })
+    }
+}
+
 impl Init {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
+        if let Some(cluster) = session.cluster().await? {
+            return self.in_cluster(session.output, cluster).await;
+        }
         self.refuse_what_is_for_later()?;
         let place = Place::of(session.client.url(), session.chosen, "init")?;
         let file = ConfigFile::new(place.file());
@@ -121,6 +155,51 @@ impl Init {
         self.ready(session.output, &place).await
     }
 
+    /// Installs the site into a namespace, or changes what is there.
+    async fn in_cluster(&self, output: Output, cluster: &crate::kube::Cluster) -> Outcome {
+        let access = self.cluster.access.iter().map(|Way { kind, host }| van_crd::Access {
+            kind: kind.clone(),
+            host: host.clone(),
+            ..Default::default()
+        });
+        let install = Install {
+            name: self.site_name.as_ref().map(ToString::to_string),
+            site: van_crd::SiteSpec {
+                mode: self.mode.map(|mode| mode.to_string()),
+                access: access.collect(),
+                ..Default::default()
+            },
+            image: self.cluster.image.clone(),
+            replicas: self.cluster.replicas,
+        };
+        if self.dry_run {
+            let objects = dry_run(cluster, &install)?;
+            return match output.format {
+                Format::Json => output.document(&json!({
+                    "apiVersion": "v1", "kind": "List", "items": objects,
+                })),
+                _ => {
+                    let texts: Result<Vec<_>, _> =
+                        objects.iter().map(serde_saphyr::to_string).collect();
+                    let texts = texts.map_err(|error| Problem::failed(error.to_string()))?;
+                    output.text(&texts.join("---\n"))
+                }
+            };
+        }
+        install_into(output, cluster, &install, self.wait.wait).await?;
+        let Console { enable_console, console_auth, console_user, console_password } =
+            &self.console;
+        if *enable_console
+            || console_auth.is_some()
+            || console_user.is_some()
+            || console_password.is_some()
+        {
+            output
+                .note("note: the console is not in this version yet; everything else is installed");
+        }
+        Ok(())
+    }
+
     fn refuse_what_is_for_later(&self) -> Outcome {
         let Console { enable_console, console_auth, console_user, console_password } =
             &self.console;
@@ -137,6 +216,7 @@ impl Init {
         let cluster = [
             ("--image", self.cluster.image.is_some()),
             ("--replicas", self.cluster.replicas.is_some()),
+            ("--access", !self.cluster.access.is_empty()),
         ];
         if let Some((option, _)) = cluster.iter().find(|(_, given)| *given) {
             return Err(Problem::usage(format!("{option} means something in a cluster only"))

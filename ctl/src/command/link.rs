@@ -87,6 +87,15 @@ impl Command {
 impl Create {
     async fn run(self, session: &mut Session) -> Outcome {
         let token = read_token(&self.token)?;
+        if let Some(cluster) = session.cluster().await? {
+            if self.proxy.is_some() {
+                return Err(Problem::usage("--proxy goes with a Link in a cluster")
+                    .hint("apply a Link with spec.proxy and spec.tokenSecret"));
+            }
+            let manifest =
+                super::cluster::link(cluster, self.name.as_ref(), token, self.cost).await?;
+            return super::cluster::make(session, &manifest, self.wait.wait).await;
+        }
         let name = match &self.name {
             Some(name) => name.to_string(),
             None => first_free(session).await?,
@@ -166,11 +175,13 @@ impl Status {
     async fn run(self, session: &mut Session) -> Outcome {
         let document = session.client.get(&self.which.path("links")).await?;
         let output = session.output;
-        let one = self.which.name.is_some();
         output.resources("link", document, |links| {
             let mut text = String::new();
-            for link in links.iter().filter(|_| one) {
-                text.push_str(&format!("{}\n\n", sentence(link)));
+            for link in links {
+                text.push_str(&format!("{}\n", sentence(link)));
+            }
+            if !links.is_empty() {
+                text.push('\n');
             }
             text.push_str(&table(output, links, self.verbose));
             Ok(text)

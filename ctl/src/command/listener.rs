@@ -132,6 +132,10 @@ impl Create {
         });
         let view =
             ListenerView { address, protocol, bind, strategy, addresses, udp_idle_ms, routes, tls };
+        if session.cluster().await?.is_some() {
+            let manifest = super::cluster::listener(name, &view)?;
+            return super::cluster::make(session, &manifest, self.wait.wait).await;
+        }
         let mut document = session.client.put(&at, &view, Mode::Fresh).await?;
         if !self.wait.wait.is_zero() {
             let client = &mut session.client;

@@ -89,8 +89,17 @@ impl Create {
             accept: self.accept,
         };
         let create = TokenCreate { name: self.name, spec };
-        let document = session.client.post("/v1/tokens", &create).await?;
-        let created: TokenCreated = understood(document.clone())?;
+        let (document, created) = match session.cluster().await? {
+            Some(cluster) => {
+                let created = super::cluster::token(session, cluster, &create).await?;
+                (serde_json::json!(created), created)
+            }
+            None => {
+                let document = session.client.post("/v1/tokens", &create).await?;
+                let created: TokenCreated = understood(document.clone())?;
+                (document, created)
+            }
+        };
         let text = written(session.output, &document, &created)?;
         let Some(place) = place else { return session.output.text(&text) };
         let path = place.path.clone();

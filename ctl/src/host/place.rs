@@ -34,7 +34,7 @@ impl Place {
                 Err(Problem::usage(format!("'vanctl {what}' is for the host that it runs on"))
                     .hint(format!("try: ssh -t {destination} sudo vanctl {what}")))
             }
-            Url::Kube => Err(Problem::failed("kube:// is not in this version yet")),
+            Url::Kube(_) => Err(Problem::usage(format!("'vanctl {what}' is for a host here"))),
             Url::Unix(path) if chosen => match path {
                 path if path == Path::new(SYSTEM_SOCKET) => Ok(Self::system()),
                 path if *path == own.socket => Ok(own),
@@ -157,6 +157,6 @@ mod tests {
         let far = of("ssh://op@db").unwrap_err();
         assert_eq!(far.exit, Exit::Usage);
         assert_eq!(far.hint.as_deref(), Some("try: ssh -t op@db sudo vanctl init"));
-        assert_eq!(of("kube://").unwrap_err().exit, Exit::Failed);
+        assert_eq!(of("kube://").unwrap_err().exit, Exit::Usage);
     }
 }

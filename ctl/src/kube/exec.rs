@@ -1,0 +1,103 @@
+//! The stream to a daemon in a pod.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams, AttachedProcess, ListParams};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Cluster, POD_LABEL, problem};
+use crate::error::{Exit, Outcome, Problem};
+use crate::transport::Stream;
+
+/// A stream to the daemon of the leading pod.
+///
+/// # Errors
+/// No pod of vand runs, or the caller may not exec into it.
+pub(crate) async fn connect(cluster: &Cluster) -> Outcome<Box<dyn Stream>> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let listed = pods.list(&ListParams::default().labels(POD_LABEL)).await;
+    let listed = listed.map_err(|error| problem("vand's pods can't be listed", error))?;
+    let name = leading(&listed.items).ok_or_else(|| absent(cluster, &listed.items))?;
+    let params = AttachParams::default().stderr(false).stdin(true).stdout(true);
+    let attached = pods.exec(&name, ["vanctl", "api-proxy"], &params).await;
+    let attached =
+        attached.map_err(|error| problem(&format!("pod {name} can't be asked"), error))?;
+    let stream = Attached::new(attached)
+        .ok_or_else(|| Problem::new(Exit::Unreachable, format!("pod {name} has no streams")))?;
+    Ok(Box::new(stream))
+}
+
+/// The pod that is asked: of those that run the oldest, which leads.
+fn leading(pods: &[Pod]) -> Option<String> {
+    let runs = |pod: &&Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
+    };
+    let ready = |pod: &Pod| {
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+    };
+    let age =
+        |pod: &&Pod| (!ready(pod), pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
+    pods.iter().filter(runs).min_by_key(age)?.metadata.name.clone()
+}
+
+fn absent(cluster: &Cluster, pods: &[Pod]) -> Problem {
+    let namespace = &cluster.namespace;
+    if pods.is_empty() {
+        return Problem::new(
+            Exit::Unreachable,
+            format!("there is no site in namespace {namespace:?}"),
+        )
+        .hint(format!("vanctl init --namespace {namespace}"));
+    }
+    Problem::new(Exit::Unreachable, format!("no pod of vand runs in namespace {namespace:?} yet"))
+        .hint(format!("kubectl describe pods -n {namespace} -l {POD_LABEL}"))
+}
+
+/// Standard input and output of a process in a pod as one stream.
+struct Attached {
+    output: Pin<Box<dyn AsyncRead + Send>>,
+    input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// Ends the stream when it is dropped.
+    _process: AttachedProcess,
+}
+
+impl Attached {
+    fn new(mut process: AttachedProcess) -> Option<Self> {
+        let output = Box::pin(process.stdout()?);
+        let input = Box::pin(process.stdin()?);
+        Some(Self { output, input, _process: process })
+    }
+}
+
+impl AsyncRead for Attached {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.output.as_mut().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Attached {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.input.as_mut().poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.input.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.input.as_mut().poll_shutdown(cx)
+    }
+}
