@@ -26,8 +26,8 @@ pub use index::{Any, Index, Key, Kind};
 pub use kube::Client;
 pub use object::{Endpoint, Meta, Object, Pod, PodPort, Service, ServicePort, Slice, Workload};
 pub use plan::{
-    Context, Made, Offered, Owner, Plan, SiteSettings, Verdict, WantedGrant, WantedPort,
-    WantedService, WantedSlice, plan,
+    Context, Made, Offered, Owner, Plan, SiteSettings, Verdict, WantedGrant, WantedHeadless,
+    WantedPort, WantedService, WantedSlice, plan,
 };
 pub use state::{Documents, StateSecret};
 pub use status::Running;

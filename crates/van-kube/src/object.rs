@@ -109,6 +109,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// Whether it is headless.
     pub is_headless: bool,
+    /// The address of its own, where it has one.
+    pub ip: Option<IpAddr>,
     /// What kind of Service it is: `ClusterIP` and so on.
     pub kind: String,
     /// Where a load balancer has put it: names and addresses.
@@ -154,6 +156,8 @@ pub struct Endpoint {
     pub is_ending: bool,
     /// The pod behind it.
     pub pod: Option<String>,
+    /// Its name below the Service's.
+    pub hostname: Option<String>,
 }
 
 impl Pod {
@@ -339,6 +343,7 @@ pub(crate) mod wire {
                 selector: wire.spec.selector,
                 ports: wire.spec.ports.into_iter().map(port).collect(),
                 is_headless: wire.spec.cluster_ip == "None",
+                ip: wire.spec.cluster_ip.parse().ok(),
                 kind: wire.spec.kind,
                 ingress: ingress.filter_map(|i| i.hostname.or(i.ip)).collect(),
             }
@@ -367,6 +372,7 @@ pub(crate) mod wire {
         addresses: Vec<String>,
         conditions: EndpointConditions,
         target_ref: Option<TargetRef>,
+        hostname: Option<String>,
     }
 
     #[derive(Debug, Clone, Default, Deserialize)]
@@ -393,6 +399,7 @@ pub(crate) mod wire {
                     is_ready: endpoint.conditions.ready.unwrap_or(true),
                     is_ending: endpoint.conditions.terminating.unwrap_or(false),
                     pod: endpoint.target_ref.filter(|r| r.kind == "Pod").map(|r| r.name),
+                    hostname: endpoint.hostname,
                 })
             };
             let port = |port: SlicePort| Some((port.name.unwrap_or_default(), port.port?));

@@ -64,6 +64,8 @@ pub struct Plan {
     pub connectors: Vec<van_model::ConnectorSpec>,
     /// Services to make.
     pub services: BTreeMap<String, WantedService>,
+    /// Headless Services to make, below which several others have names.
+    pub headless: BTreeMap<String, WantedHeadless>,
     /// Endpoints for Services of others, by the Service's name.
     pub slices: BTreeMap<String, WantedSlice>,
     /// Tokens to issue, by the grant's name.
@@ -117,6 +119,17 @@ pub struct Owner {
     pub key: Key,
     /// Its uid.
     pub uid: String,
+}
+
+/// A headless Service: each of several Services gets a name below its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedHeadless {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The Services' names, which are the names below its own.
+    pub hosts: BTreeSet<String>,
+    /// Their ports, and whether these are of datagrams.
+    pub ports: BTreeSet<(u16, bool)>,
 }
 
 /// A port of a Service, and where it leads in the pods.

@@ -10,7 +10,8 @@ use wildmatch::WildMatch;
 use super::annotations::exposed;
 use super::connectors::{has_nobody, is_own, is_own_meta};
 use super::{
-    Context, Owner, Plan, Verdict, WantedPort, WantedService, WantedSlice, owner, secret_file, spec,
+    Context, Owner, Plan, Verdict, WantedHeadless, WantedPort, WantedService, WantedSlice, owner,
+    secret_file, spec,
 };
 use crate::index::{Index, Key, Kind};
 use crate::object::Object;
@@ -59,6 +60,7 @@ impl Plan {
             places.insert(one.place.clone());
             asked.push(one);
         }
+        self.name_pods(&asked);
         let given = assign(&places, &known(index));
         let mut names: BTreeSet<String> =
             index.custom(Kind::Listener).map(|o| o.meta.name.clone()).collect();
@@ -171,6 +173,24 @@ impl Plan {
         asked
     }
 
+    /// Gives pods of other sites their names: a headless Service for each set of them.
+    fn name_pods(&mut self, asked: &[Asked]) {
+        let Some(site) = &self.site else { return };
+        let owner = Owner { key: Key::new(Kind::Site, &site.object), uid: site.uid.clone() };
+        for one in asked {
+            let Front::Import(address) = &one.front else { continue };
+            let Some((pod, parent)) = address.name().split_once('.') else { continue };
+            let headless =
+                self.headless.entry(parent.to_owned()).or_insert_with(|| WantedHeadless {
+                    owner: owner.clone(),
+                    hosts: BTreeSet::new(),
+                    ports: BTreeSet::new(),
+                });
+            headless.hosts.insert(pod.to_owned());
+            headless.ports.insert((one.place.port, one.place.is_udp));
+        }
+    }
+
     /// Services of the network that are to appear here.
     fn imports(&self, index: &Index, context: &Context, places: &BTreeSet<Place>) -> Vec<Asked> {
         let globs = self.site.iter().flat_map(|site| &site.import);
@@ -178,12 +198,23 @@ impl Plan {
         let fits = |address: &Address| {
             globs.iter().any(|glob| glob.matches(address.as_str()) || glob.matches(address.name()))
         };
+        // Somebody else's Service of that name is left alone: its clients know it.
+        let is_free = |service: &str| {
+            is_service_name(service) && index.service(service).is_none_or(|there| is_own(there))
+        };
+        let offered = || context.offered.iter().filter(|(address, _)| fits(address));
+        let parents: BTreeSet<&str> =
+            offered().filter_map(|(address, _)| Some(address.name().split_once('.')?.1)).collect();
         let mut taken = places.clone();
         let mut asked = Vec::new();
-        for (address, offered) in context.offered.iter().filter(|(address, _)| fits(address)) {
-            let service = address.name();
-            // Somebody else's Service of that name is left alone: its clients know it.
-            if !is_service_name(service) || index.service(service).is_some_and(|s| !is_own(s)) {
+        for (address, offered) in offered() {
+            // A pod's own name leads to a Service of that pod.
+            let (service, parent) = match address.name().split_once('.') {
+                Some((pod, parent)) => (pod, Some(parent)),
+                None => (address.name(), None),
+            };
+            let is_parent = parent.is_none() && parents.contains(service);
+            if !is_free(service) || !parent.is_none_or(is_free) || is_parent {
                 continue;
             }
             let is_udp = offered.protocol == Protocol::Udp;

@@ -261,6 +261,43 @@ fn each_pod_of_a_headless_connector_has_a_name() {
 }
 
 #[test]
+fn pods_of_other_sites_have_their_names_here() {
+    let namespace = Namespace::with_site()
+        .offered("database", 5432)
+        .offered("database-0.database", 5432)
+        .offered("database-1.database", 5432);
+    let plan = namespace.plan();
+    assert_eq!(plan.services.keys().collect::<Vec<_>>(), ["database-0", "database-1"]);
+    let headless = &plan.headless["database"];
+    assert_eq!(headless.hosts.iter().collect::<Vec<_>>(), ["database-0", "database-1"]);
+    let labels = namespace.context().own_labels;
+    let mut namespace = namespace.made(&plan);
+    // A cluster gives each an address.
+    for (name, ip) in [("database-0", "10.9.0.1"), ("database-1", "10.9.0.2")] {
+        let mut service = (**namespace.index.service(name).unwrap()).clone();
+        service.ip = ip.parse().ok();
+        namespace.index.set(Kind::Service, Any::Service(service));
+    }
+    let [Act::Apply { kind: Kind::EndpointSlice, object, .. }] =
+        &due(&namespace.plan(), &namespace.index, &labels, &[])[..]
+    else {
+        panic!("{:?}", due(&namespace.plan(), &namespace.index, &labels, &[]));
+    };
+    assert_eq!(object["endpoints"][1]["hostname"], "database-1");
+    assert_eq!(object["endpoints"][1]["addresses"][0], "10.9.0.2");
+    let namespace = namespace.made(&plan);
+    assert_eq!(due(&namespace.plan(), &namespace.index, &labels, &[]), []);
+    // Where the pods are, their own Service names them.
+    let own = json!({ "clusterIP": "None", "ports": [{ "port": 5432 }] });
+    let there = Namespace::with_site().offered("database-0.database", 5432).service(
+        "database",
+        json!({}),
+        own,
+    );
+    assert!(there.plan().services.is_empty() && there.plan().headless.is_empty());
+}
+
+#[test]
 fn annotations_offer_what_they_stand_at() {
     let annotations =
         json!({ "vand.dev/expose": "http", "vand.dev/address": "shop", "other/key": "x" });

@@ -1,76 +1,6 @@
 #!/usr/bin/env bash
-# The way of a newcomer from two empty clusters to services over both: second-seed.sh. It needs KUBECONFIG
-# with the contexts cluster-1 and cluster-2, KUBECTL, VANCTL, IMAGE, and NODE_1, a host that reaches the nodes
-# of cluster-1. It works in the namespaces of the contexts, and ends with 1 at the first thing that is not so.
-set -euo pipefail
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export VANCTL_PLATFORM=kubernetes
-unset VANCTL_URL
-
-use() { $KUBECTL config use-context "$1" >/dev/null; }
-say() { printf '== %s\n' "$*"; }
-fail() {
-    printf 'FAILED: %s\n' "$*" >&2
-    exit 1
-}
-
-# has TEXT WORDS…: whether a command's output has the words.
-has() {
-    local words=$1 out
-    shift
-    out=$("$@" 2>&1) || fail "'$*' ended with $?: $out"
-    grep -qE -- "$words" <<<"$out" || fail "'$*' does not say '$words' but: $out"
-}
-
-# soon SECONDS COMMAND…: until it succeeds.
-soon() {
-    local limit=$((SECONDS + $1))
-    shift
-    until "$@" >"$work/soon" 2>&1; do
-        ((SECONDS < limit)) || fail "'$*' did not succeed in time: $(<"$work/soon")"
-        sleep 0.3
-    done
-}
-
-# answers NAME URL: whether a pod of this cluster gets an answer that begins with NAME.
-answers() { [[ $(from_pod "$2") == "$1"* ]]; }
-from_pod() { $KUBECTL exec pod/frontend -- timeout 3 wget -q -O - "$1"; }
-
-# web NAME REPLICAS: a Deployment that tells its pods' names.
-web() {
-    $KUBECTL apply -f - >/dev/null <<YAML
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: $1}
-spec:
-  replicas: $2
-  selector: {matchLabels: {app: $1}}
-  template:
-    metadata: {labels: {app: $1}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-      - name: web
-        image: localhost/workload:1
-        imagePullPolicy: Never
-        command: [sh, -c, 'mkdir -p /tmp/w; hostname > /tmp/w/index.html; hostname > /tmp/w/health; exec httpd -f -p 8080 -h /tmp/w']
-        ports: [{containerPort: 8080}]
-YAML
-}
-
-frontend() {
-    $KUBECTL apply -f - >/dev/null <<YAML
-apiVersion: v1
-kind: Pod
-metadata: {name: frontend}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers: [{name: c, image: localhost/workload:1, imagePullPolicy: Never, command: [sleep, "36000"]}]
-YAML
-    $KUBECTL wait --for=condition=Ready pod/frontend --timeout=60s >/dev/null
-}
+# The way of a newcomer from two empty clusters to services over both.
+. "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 
 say "two sites"
 use cluster-1
@@ -110,6 +40,49 @@ $VANCTL expose deployment/backend --port 8080 --protocol http --address api-serv
 use cluster-1
 soon 10 answers backend- http://api-service:8080
 
+say "each pod by its name"
+use cluster-2
+$KUBECTL apply -f - >/dev/null <<YAML
+apiVersion: v1
+kind: Service
+metadata: {name: database}
+spec:
+  clusterIP: None
+  selector: {app: postgres}
+  ports: [{port: 5432, targetPort: 5432}]
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: database}
+spec:
+  serviceName: database
+  replicas: 2
+  selector: {matchLabels: {app: postgres}}
+  template:
+    metadata: {labels: {app: postgres}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: db
+        image: localhost/workload:1
+        imagePullPolicy: Never
+        command: [sh, -c, 'exec nc -ll -p 5432 -e hostname']
+        readinessProbe: {tcpSocket: {port: 5432}, periodSeconds: 1}
+YAML
+$KUBECTL rollout status statefulset/database --timeout=60s >/dev/null
+$VANCTL expose service/database --headless
+use cluster-1
+# pod_says HOST NAME: whether it is that very pod.
+pod_says() { [[ $($KUBECTL exec pod/frontend -- timeout 3 nc "$1" 5432 </dev/null) == "$2" ]]; }
+for _ in 1 2 3; do
+    soon 15 pod_says database-0.database database-0
+    soon 15 pod_says database-1.database database-1
+done
+use cluster-2
+$KUBECTL scale statefulset/database --replicas=3 >/dev/null
+use cluster-1
+soon 20 pod_says database-2.database database-2
+
 say "one service in both clusters"
 for context in cluster-1 cluster-2; do
     use "$context"
@@ -134,7 +107,7 @@ say "the link deleted and made again with the same token"
 use cluster-2
 $VANCTL link delete link-to-public
 use cluster-1
-soon 20 bash -c "! $(declare -f from_pod); KUBECTL='$KUBECTL'; ! from_pod http://backend:8080/"
+soon 20 not from_pod http://backend:8080/
 use cluster-2
 $VANCTL link create "$work/cluster1-token.yaml" --name link-to-public
 use cluster-1
@@ -145,7 +118,9 @@ use cluster-2
 $VANCTL unexpose deployment/backend
 use cluster-1
 $VANCTL delete --yes >/dev/null
-soon 30 bash -c "[[ -z \$($KUBECTL get service -o name -l vand.dev/role) ]]"
+no_services() { [[ -z $($KUBECTL get service -o name -l vand.dev/role) ]]; }
+soon 30 no_services
+leave
 use cluster-2
-$VANCTL delete --yes --definitions >/dev/null
+leave --definitions
 say "done"
