@@ -52,6 +52,10 @@ process: ## Run the tests over the real processes (VAN_KILLS=100 for the long ru
 metrics: ## Write docs/metrics.md anew from the table of metrics
 	VAN_WRITE_METRICS=1 cargo test --locked -p van-site the_page_of_metrics
 
+.PHONY: test-kube
+test-kube: ## Test on real clusters, which are built first; needs root
+	@scripts/test-kube.sh
+
 .PHONY: crds
 crds: ## Write k8s/crds anew from the types
 	VAN_WRITE_CRDS=1 cargo test --locked -p van-crd --test definitions
