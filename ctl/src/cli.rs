@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -107,17 +108,23 @@ pub fn run(args: &[OsString]) -> ExitCode {
     let what = spoken(&matches);
     let done = Cli::from_arg_matches(&matches)
         .map_err(|error| Problem::usage(error.to_string()))
-        .and_then(start);
+        .and_then(|cli| start(cli, is_plugin(args)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => tell(&problem, &what),
     }
 }
 
-fn start(cli: Cli) -> Outcome {
+/// Whether kubectl runs this program as its plug-in: then a cluster is meant.
+fn is_plugin(args: &[OsString]) -> bool {
+    let name = args.first().map(Path::new).and_then(Path::file_name);
+    name.is_some_and(|name| name == "kubectl-van")
+}
+
+fn start(cli: Cli, is_plugin: bool) -> Outcome {
     // An empty variable is taken for one that isn't set.
     let given = cli.url.as_deref().filter(|text| !text.is_empty());
-    let url = url(given, cli.namespace, cli.context)?;
+    let url = url(given, cli.namespace, cli.context, is_plugin)?;
     let output = Output::new(cli.output, cli.quiet, cli.no_color);
     let chosen = given.is_some();
     let client = Client::new(url, cli.timeout);
@@ -133,8 +140,14 @@ fn start(cli: Cli) -> Outcome {
 }
 
 /// Where the daemon is: as it is said, else in a cluster where a part of one is said, else on this host.
-fn url(given: Option<&str>, namespace: Option<String>, context: Option<String>) -> Outcome<Url> {
-    let kubernetes = || std::env::var_os("VANCTL_PLATFORM").is_some_and(|p| p == "kubernetes");
+fn url(
+    given: Option<&str>,
+    namespace: Option<String>,
+    context: Option<String>,
+    is_plugin: bool,
+) -> Outcome<Url> {
+    let kubernetes =
+        || is_plugin || std::env::var_os("VANCTL_PLATFORM").is_some_and(|p| p == "kubernetes");
     if namespace.is_some() || context.is_some() {
         return Ok(Url::Kube(Namespace { context, namespace }));
     }

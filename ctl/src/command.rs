@@ -5,6 +5,7 @@ mod cluster;
 mod completion;
 mod config;
 mod connector;
+mod convert;
 mod daemon;
 mod debug;
 mod delete;
@@ -98,6 +99,9 @@ pub(crate) enum Command {
     /// Tell what a code means and what to do about it
     #[command(after_help = explain::EXAMPLE)]
     Explain(explain::Explain),
+    /// Print manifests of Skupper as vand's
+    #[command(after_help = convert::EXAMPLE)]
+    Convert(convert::Convert),
     /// The daemon's configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -146,6 +150,7 @@ impl Command {
             Self::Trace(command) => command.run(session).await,
             Self::Check(command) => command.run(session).await,
             Self::Explain(command) => command.run(session.output),
+            Self::Convert(command) => command.run(session),
             Self::Config(command) => command.run(session).await,
             Self::Reload => daemon::reload(session).await,
             Self::Log(command) => command.run(session).await,

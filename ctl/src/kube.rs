@@ -4,6 +4,7 @@
 mod exec;
 mod install;
 mod objects;
+mod pod;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Error};

@@ -20,7 +20,7 @@ mod run;
 mod sockets;
 mod systemd;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -34,7 +34,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    if words.first().map(Path::new).and_then(Path::file_name) == Some(OsStr::new("vanctl")) {
+    let name = words.first().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == "vanctl" || name == "kubectl-van") {
         return vanctl::run(&words);
     }
     let result = match Cli::parse().command {

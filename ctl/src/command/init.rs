@@ -157,6 +157,10 @@ impl Init {
 
     /// Installs the site into a namespace, or changes what is there.
     async fn in_cluster(&self, output: Output, cluster: &crate::kube::Cluster) -> Outcome {
+        if self.cluster.replicas.is_some_and(|replicas| replicas > 1) {
+            return Err(Problem::usage("several pods of one site are not in this version yet")
+                .hint("leave --replicas out; a pod that ends is replaced by the cluster"));
+        }
         let access = self.cluster.access.iter().map(|Way { kind, host }| van_crd::Access {
             kind: kind.clone(),
             host: host.clone(),

@@ -4,10 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, AttachParams, AttachedProcess, ListParams};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::pod::Pod;
 use super::{Cluster, POD_LABEL, problem};
 use crate::error::{Exit, Outcome, Problem};
 use crate::transport::Stream;
@@ -32,17 +32,9 @@ pub(crate) async fn connect(cluster: &Cluster) -> Outcome<Box<dyn Stream>> {
 
 /// The pod that is asked: of those that run the oldest, which leads.
 fn leading(pods: &[Pod]) -> Option<String> {
-    let runs = |pod: &&Pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
-    };
-    let ready = |pod: &Pod| {
-        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
-    };
     let age =
-        |pod: &&Pod| (!ready(pod), pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
-    pods.iter().filter(runs).min_by_key(age)?.metadata.name.clone()
+        |pod: &&Pod| (!pod.is_ready(), pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
+    pods.iter().filter(|pod| pod.runs()).min_by_key(age)?.metadata.name.clone()
 }
 
 fn absent(cluster: &Cluster, pods: &[Pod]) -> Problem {

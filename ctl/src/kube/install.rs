@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
 };
 use serde_json::{Value, json};
 
 use super::objects::{MANAGER, Manifest, delete, list, wait_ready};
+use super::pod::Pod;
 use super::{Cluster, problem};
 use crate::error::{Outcome, Problem};
 use crate::output::Output;
