@@ -78,7 +78,7 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 ];
 
 /// The insides of the daemon, which its client must not know.
-const CLIENT_USES: [&str; 1] = ["van-model"];
+const CLIENT_USES: [&str; 2] = ["van-model", "van-crd"];
 
 struct Workspace {
     root: PathBuf,

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::Session;
 use crate::error::{Outcome, Problem, reason};
@@ -221,8 +221,11 @@ fn grant(name: &str, spec: &Value) -> Converted {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "specs are written where they are used")]
     fn object(kind: &str, spec: Value) -> Converted {
         convert(&json!({
             "apiVersion": "skupper.io/v2alpha1",
