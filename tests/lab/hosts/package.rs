@@ -9,8 +9,8 @@ use crate::{PATIENCE, tell, wait_for};
 
 /// What the package may take, in KiB. The goal is 12 MiB, which today's programs miss; this keeps them
 /// from growing unseen. HTTP by request, HTTP/2 at both ends and TLS at the edges took it from 14.4 to about
-/// 16.6 MiB.
-const SIZE: u32 = 17 * 1024 + 512;
+/// 16.6 MiB, the client of Kubernetes, in the daemon and in vanctl, to about 20.3 MiB.
+const SIZE: u32 = 21 * 1024 + 512;
 
 #[track_caller]
 fn is_running(host: &Host) {
