@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 export CARGO_INCREMENTAL=0
 
 # What everything takes that is built and fetched here.
-NEEDED_GIB=14
+NEEDED_GIB=18
 
 # room FOLDER: GiB that its file system has left
 room() {
@@ -104,20 +104,22 @@ prepared() {
     wait "$software" || { cat "$CARGO_TARGET_DIR/test-software.log" >&2 && return 1; }
 }
 
-# Booted hosts with the packages of this tree. Not every machine can: in CI it must.
-laboratory() {
-    local out=$CARGO_TARGET_DIR/test-lab.log status=0 good bad
-    echo "== laboratory"
-    scripts/test-lab.sh 2>&1 | tee "$out" || status=$?
+# machines NAME COMMAND…: tests that not every machine can run; in CI it must.
+machines() {
+    local name=$1 start=$SECONDS out=$CARGO_TARGET_DIR/test-$1.log status=0 good bad
+    shift
+    echo "== $name"
+    "$@" 2>&1 | tee "$out" || status=$?
     if ((status == 77)) && [[ ${CI-} != true ]]; then
-        echo "== laboratory: NOT RUN, $(tail -n 1 "$out")"
+        echo "== $name: NOT RUN, $(tail -n 1 "$out")"
         return
     fi
     read -r good bad < <(awk '/^test result: / { g += $4; b += $6 } END { print g + 0, b + 0 }' "$out")
     passed=$((passed + good))
     ((status != 0 && bad == 0)) && bad=1
     failed=$((failed + bad))
-    ((bad == 0)) || troubles+=("laboratory: $(grep -E '^test .* FAILED$' "$out" | cut -d ' ' -f 2 | paste -sd ',') (status $status)")
+    echo "== $name: took $((SECONDS - start)) s"
+    ((bad == 0)) || troubles+=("$name: $(grep -E '^test .* FAILED$' "$out" | cut -d ' ' -f 2 | paste -sd ',') (status $status)")
 }
 
 need cc gcc         # aws-lc and jemalloc are compiled
@@ -147,6 +149,8 @@ need nghttpd nghttp2-server
 need node nodejs
 need go golang-go
 need python3 python3-venv
+# Clusters made from their modules, whose certificates are made for them.
+need openssl openssl
 # Containers as targets.
 need podman podman
 need runc runc
@@ -161,9 +165,11 @@ if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 
 fi
 mkdir -p "$CARGO_TARGET_DIR"
 
-# The hosts' root is fetched while everything else is built.
+# The hosts' root is fetched and Kubernetes built while everything else is built.
 scripts/test-lab.sh --prepare >"$CARGO_TARGET_DIR/lab-root.log" 2>&1 &
 preparing=$!
+scripts/test-kube.sh --prepare >"$CARGO_TARGET_DIR/kube-box.log" 2>&1 &
+building=$!
 scripts/test-software.sh >"$CARGO_TARGET_DIR/test-software.log" 2>&1 &
 software=$!
 
@@ -174,9 +180,12 @@ check "build" cargo build --workspace --all-targets --locked
 check "software of other registries" prepared
 tests
 check "demo" scripts/test-demo.sh
-# Why it failed is told again by the laboratory itself.
+# Why one failed is told again by the stage itself.
 wait "$preparing" || true
-laboratory
+# Hosts with the packages of this tree.
+machines laboratory scripts/test-lab.sh
+wait "$building" || true
+machines kubernetes scripts/test-kube.sh
 
 for trouble in "${troubles[@]}"; do
     echo "failed: $trouble"

@@ -118,7 +118,7 @@ echo "$all requests, $lost without an answer"
 ((lost * 100 <= all)) || fail "$lost of $all requests had no answer"
 
 say "the API server away: traffic goes on"
-apiserver=$(awk '$1 == "apiserver" { print $2 }' "$KUBE_LAB/run/1/pids")
+apiserver=$(</run/van-kube/1/pids/apiserver)
 ip=$($KUBECTL get service shop -o jsonpath='{.spec.clusterIP}')
 kill -STOP "$apiserver"
 for _ in $(seq 20); do
