@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 export CARGO_INCREMENTAL=0
 
 # What everything takes that is built and fetched here.
-NEEDED_GIB=18
+NEEDED_GIB=14
 
 # room FOLDER: GiB that its file system has left
 room() {
@@ -149,8 +149,6 @@ need nghttpd nghttp2-server
 need node nodejs
 need go golang-go
 need python3 python3-venv
-# Clusters made from their modules, whose certificates are made for them.
-need openssl openssl
 # Containers as targets.
 need podman podman
 need runc runc
@@ -165,11 +163,9 @@ if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 
 fi
 mkdir -p "$CARGO_TARGET_DIR"
 
-# The hosts' root is fetched and Kubernetes built while everything else is built.
+# The hosts' root is fetched while everything else is built.
 scripts/test-lab.sh --prepare >"$CARGO_TARGET_DIR/lab-root.log" 2>&1 &
 preparing=$!
-scripts/test-kube.sh --prepare >"$CARGO_TARGET_DIR/kube-box.log" 2>&1 &
-building=$!
 scripts/test-software.sh >"$CARGO_TARGET_DIR/test-software.log" 2>&1 &
 software=$!
 
@@ -184,8 +180,6 @@ check "demo" scripts/test-demo.sh
 wait "$preparing" || true
 # Hosts with the packages of this tree.
 machines laboratory scripts/test-lab.sh
-wait "$building" || true
-machines kubernetes scripts/test-kube.sh
 
 for trouble in "${troubles[@]}"; do
     echo "failed: $trouble"
