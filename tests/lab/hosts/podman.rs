@@ -70,7 +70,8 @@ fn hello_world_with_a_frontend_and_three_backends_in_containers() {
         quadlet(&labelled, name, labels, BACKEND);
     }
     quadlet(&named, "blue", "", BACKEND);
-    let _exposed = named.vanctl("expose container/blue --port 8080 --address backend --protocol http").ok();
+    let _exposed =
+        named.vanctl("expose container/blue --port 8080 --address backend --protocol http").ok();
     wait_for(
         &labelled,
         "test $(vanctl -o json connector status | grep -c '\"healthy\": true') = 2",
