@@ -33,11 +33,11 @@ pub(crate) struct Cli {
     /// Where the daemon is: unix:///path, ssh://[user@]host or kube://[context]/[namespace]
     #[arg(long, global = true, env = "VANCTL_URL", hide_env_values = true, value_name = "URL", help_heading = GLOBAL)]
     url: Option<String>,
-    /// The namespace of a cluster whose site is meant
-    #[arg(short, long, global = true, value_name = "NAMESPACE", conflicts_with = "url", help_heading = GLOBAL)]
+    /// The namespace of a cluster whose site is meant, whatever --url says
+    #[arg(short, long, global = true, value_name = "NAMESPACE", help_heading = GLOBAL)]
     namespace: Option<String>,
     /// The cluster that is meant: a context of the kubeconfig
-    #[arg(long, global = true, value_name = "CONTEXT", conflicts_with = "url", help_heading = GLOBAL)]
+    #[arg(long, global = true, value_name = "CONTEXT", help_heading = GLOBAL)]
     context: Option<String>,
     /// What is printed: tables for people, or documents for programs
     #[arg(

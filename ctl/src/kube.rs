@@ -13,8 +13,8 @@ use tokio::sync::OnceCell;
 use crate::error::{Exit, Outcome, Problem};
 
 pub(crate) use exec::connect;
-pub(crate) use install::{Install, dry_run, install, uninstall};
-pub(crate) use objects::{Manifest, apply, default_name, delete, list, secret, wait_ready};
+pub(crate) use install::{Install, dry_run, install, uninstall, with_present};
+pub(crate) use objects::{Manifest, apply, default_name, delete, list, read, secret, wait_ready};
 
 /// The label of vand's pods.
 const POD_LABEL: &str = "application=vand-router";
@@ -94,9 +94,24 @@ pub(crate) fn problem(what: &str, error: Error) -> Problem {
             404 => Problem::new(Exit::NotFound, why(&status.message)),
             _ => Problem::failed(why(&status.message)),
         },
-        other => Problem::new(Exit::Unreachable, why(&other.to_string()))
+        other => Problem::new(Exit::Unreachable, why(&causes(&other)))
             .hint("does 'kubectl get namespaces' work?"),
     }
+}
+
+/// An error and what caused it, each said once.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = cause.source();
+    }
+    text
 }
 
 /// What an API server says of a kind that it has not.

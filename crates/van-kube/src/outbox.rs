@@ -58,8 +58,11 @@ pub(crate) fn due(
         let role = there.meta.labels.get(ROLE).map(String::as_str);
         let ours = matches!(role, Some("listener" | "import" | "headless"));
         let name = &there.meta.name;
-        let wanted = plan.services.contains_key(name) || plan.headless.contains_key(name);
-        if ours && !wanted && !there.meta.is_deleted {
+        let is_way = role == Some("access");
+        let wanted = plan.services.contains_key(name)
+            || plan.headless.contains_key(name)
+            || plan.made.iter().any(|made| made.resource.2 == "Service" && made.name == *name);
+        if (ours || is_way) && !wanted && !there.meta.is_deleted {
             acts.push(Act::Delete { kind: Kind::Service, name: there.meta.name.clone() });
         }
     }

@@ -1,7 +1,6 @@
 //! The site's state in a Secret, so that a pod that is made anew is the same site.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -9,10 +8,8 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Error};
 use serde_json::json;
 
+use crate::controller::timely;
 use crate::outbox::{MANAGER, ROLE};
-
-/// Time for one call.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A site's documents by file name, as a Secret keeps them.
 pub type Documents = BTreeMap<String, Vec<u8>>;
@@ -79,12 +76,5 @@ impl StateSecret {
             "type": "vand.dev/state",
             "data": data,
         })
-    }
-}
-
-async fn timely<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    match tokio::time::timeout(PATIENCE, call).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::Service("the API server does not answer".into())),
     }
 }

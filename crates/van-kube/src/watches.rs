@@ -172,6 +172,11 @@ impl State {
 
     fn fail(&mut self, kind: Kind, error: &watcher::Error) -> bool {
         let text = error.to_string();
+        let code = status_code(error);
+        // A version that is too old is how a watch ends in the order of things: it begins again.
+        if code == Some(410) {
+            return false;
+        }
         let fresh = self.troubles.get(&kind) != Some(&text);
         if fresh {
             tracing::warn!(
@@ -181,9 +186,11 @@ impl State {
             );
         }
         self.troubles.insert(kind, text);
-        // What is refused, or not there, is not waited for.
-        let refused = status_code(error).is_some_and(|code| code == 403 || code == 404);
-        (refused && self.settled.insert(kind)) || fresh
+        // Workloads that may not be seen are not waited for. Of all else an empty list would be taken for
+        // the wish that nothing be there.
+        let optional = matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet);
+        let refused = code.is_some_and(|code| code == 403 || code == 404);
+        (optional && refused && self.settled.insert(kind)) || fresh
     }
 }
 

@@ -8,12 +8,23 @@ use van_model::api::{ConnectorView, ListenerView, TokenCreate, TokenCreated};
 use van_model::{Address, Bind, Name, Protocol, Target};
 
 use crate::cli::Session;
+use crate::client::Mode;
 use crate::error::{Exit, Outcome, Problem};
 use crate::kube::{self, Cluster, Manifest};
 
-/// Writes an object, waits until it is ready, and says so.
-pub(super) async fn make(session: &Session, manifest: &Manifest, wait: Duration) -> Outcome {
+/// Writes an object, waits until it is ready, and says so. A fresh one is refused where it exists.
+pub(super) async fn make(
+    session: &Session,
+    manifest: &Manifest,
+    mode: Mode,
+    wait: Duration,
+) -> Outcome {
     let Some(cluster) = session.cluster().await? else { return Ok(()) };
+    if mode == Mode::Fresh && kube::read(cluster, manifest.kind, &manifest.name).await?.is_some() {
+        let (kind, name) = (manifest.kind.to_lowercase(), &manifest.name);
+        return Err(Problem::failed(format!("an object {kind}/{name} exists already"))
+            .hint("choose another name, or delete that one"));
+    }
     let mut object = kube::apply(cluster, manifest).await?;
     if !wait.is_zero() {
         object = kube::wait_ready(session.output, cluster, manifest, wait).await?;
@@ -194,12 +205,17 @@ pub(super) async fn exposed(cluster: &Cluster, asked: &Exposed<'_>) -> Outcome<M
     spec.address = (stem != address).then(|| address.clone());
     let taken = kube::list(cluster, "Connector").await?;
     let wanted = serde_json::json!(spec);
-    let same = |object: &Value| {
-        ["workload", "selector", "host"].iter().all(|field| object["spec"][field] == wanted[field])
-    };
-    let name = kube::default_name(stem.trim_end_matches('-'), &taken, same);
+    let ours = |object: &Value| is_at(&object["spec"], &wanted);
+    let name = kube::default_name(stem.trim_end_matches('-'), &taken, ours);
     spec.address = (name != address).then_some(address);
     Ok(Manifest::new("Connector", &name, &spec))
+}
+
+/// Whether a Connector's spec says the place of another; a host has a service at each port.
+fn is_at(spec: &Value, wanted: &Value) -> bool {
+    let same = |field: &&str| spec[*field] == wanted[*field];
+    ["workload", "selector", "host"].iter().all(same)
+        && (wanted["host"].is_null() || wanted["port"].is_null() || same(&"port"))
 }
 
 /// The names of Connectors that offer a target, or anything under an address.
@@ -213,11 +229,7 @@ pub(super) async fn exposing(
     let meant = |object: &&Value| {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let of = object["spec"]["address"].as_str().unwrap_or(name);
-        let fits = |wanted: &Value| {
-            ["workload", "selector", "host"]
-                .iter()
-                .all(|field| object["spec"][field] == wanted[field])
-        };
+        let fits = |wanted: &Value| is_at(&object["spec"], wanted);
         wanted.as_ref().is_none_or(fits) && address.is_none_or(|address| address.as_str() == of)
     };
     let names = all.iter().filter(meant);
@@ -295,6 +307,18 @@ mod tests {
         for bad in ["pods/web", "unix:/run/x", "deployment/", "job/x:1"] {
             assert_eq!(place(bad).unwrap_err().exit, Exit::Usage, "{bad}");
         }
+    }
+
+    #[test]
+    fn two_ports_of_a_host_are_two_places() {
+        let spec = |text: &str| serde_json::json!(place(text).unwrap().0);
+        assert!(is_at(&spec("db.lan:5432"), &spec("db.lan:5432")));
+        assert!(!is_at(&spec("db.lan:5433"), &spec("db.lan:5432")));
+        assert!(is_at(&spec("db.lan:5433"), &spec("db.lan")), "every port is meant");
+        let mut at_port = spec("deployment/web");
+        at_port["port"] = 8080.into();
+        assert!(is_at(&at_port, &spec("deployment/web")));
+        assert!(!is_at(&at_port, &spec("deployment/api")));
     }
 
     #[test]

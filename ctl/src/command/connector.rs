@@ -180,7 +180,7 @@ impl Create {
         };
         if session.cluster().await?.is_some() {
             let manifest = super::cluster::connector(self.name.as_str(), &view)?;
-            return super::cluster::make(session, &manifest, self.wait.wait).await;
+            return super::cluster::make(session, &manifest, Mode::Fresh, self.wait.wait).await;
         }
         make(session, self.name.as_str(), &view, Mode::Fresh, &self.wait).await
     }

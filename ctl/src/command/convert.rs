@@ -157,6 +157,9 @@ fn listener(name: &str, spec: &Value) -> Converted {
     if spec["exposePodsByName"] == true {
         notes.push("spec.exposePodsByName: set headless in the Connector; Services of pods come by spec.services.import of the Site".into());
     }
+    if spec["port"].as_i64().is_none() {
+        notes.push("spec.port is missing: set it".into());
+    }
     let tls = text(&spec["tlsCredentials"]);
     let made = van_crd::ListenerSpec {
         address: text(&spec["routingKey"]).filter(|address| address != name),
@@ -210,7 +213,11 @@ fn grant(name: &str, spec: &Value) -> Converted {
         notes.push("spec.code: tokens have secrets of their own".into());
     }
     let window = spec["expirationWindow"].as_str().unwrap_or("15m");
-    let seconds = humantime::parse_duration(window).map_or(900, |window| window.as_secs());
+    let read = humantime::parse_duration(window);
+    if read.is_err() {
+        notes.push(format!("spec.expirationWindow {window:?} can't be read: it became 15 minutes"));
+    }
+    let seconds = read.map_or(900, |window| window.as_secs());
     let made = van_crd::AccessGrantSpec {
         uses: spec["redemptionsAllowed"].as_i64().unwrap_or(1),
         expires_seconds: i64::try_from(seconds).unwrap_or(900),

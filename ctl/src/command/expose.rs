@@ -88,7 +88,7 @@ impl Expose {
                 headless: self.headless,
             };
             let manifest = super::cluster::exposed(cluster, &asked).await?;
-            return super::cluster::make(session, &manifest, self.wait.wait).await;
+            return super::cluster::make(session, &manifest, Mode::Replace, self.wait.wait).await;
         }
         if self.headless {
             return Err(Problem::usage("--headless gives each pod a name: that is for a cluster")

@@ -12,7 +12,7 @@ use crate::cli::Session;
 use crate::client::Client;
 use crate::error::{Exit, Outcome, Problem};
 use crate::host::{ConfigFile, Draft, Place, Service, Step, Wanted};
-use crate::kube::{Install, dry_run, install as install_into};
+use crate::kube::{Install, dry_run, install as install_into, with_present};
 use crate::output::{Format, Output, plain};
 use crate::wait::{Verdict, until};
 
@@ -175,6 +175,11 @@ impl Init {
             },
             image: self.cluster.image.clone(),
             replicas: self.cluster.replicas,
+        };
+        let install = match with_present(cluster, install.clone()).await {
+            // What would be applied can be told without a cluster that answers.
+            Err(_) if self.dry_run => install,
+            present => present?,
         };
         if self.dry_run {
             let objects = dry_run(cluster, &install)?;

@@ -94,7 +94,7 @@ impl Create {
             }
             let manifest =
                 super::cluster::link(cluster, self.name.as_ref(), token, self.cost).await?;
-            return super::cluster::make(session, &manifest, self.wait.wait).await;
+            return super::cluster::make(session, &manifest, Mode::Fresh, self.wait.wait).await;
         }
         let name = match &self.name {
             Some(name) => name.to_string(),

@@ -134,7 +134,7 @@ impl Create {
             ListenerView { address, protocol, bind, strategy, addresses, udp_idle_ms, routes, tls };
         if session.cluster().await?.is_some() {
             let manifest = super::cluster::listener(name, &view)?;
-            return super::cluster::make(session, &manifest, self.wait.wait).await;
+            return super::cluster::make(session, &manifest, Mode::Fresh, self.wait.wait).await;
         }
         let mut document = session.client.put(&at, &view, Mode::Fresh).await?;
         if !self.wait.wait.is_zero() {

@@ -90,6 +90,12 @@ impl Create {
         };
         let create = TokenCreate { name: self.name, spec };
         let (document, created) = match session.cluster().await? {
+            Some(_) if self.accept => {
+                return Err(Problem::usage(
+                    "--accept is for hosts: a site in a cluster accepts links",
+                )
+                .hint("'vanctl init --access TYPE' says how others reach it"));
+            }
             Some(cluster) => {
                 let created = super::cluster::token(session, cluster, &create).await?;
                 (serde_json::json!(created), created)

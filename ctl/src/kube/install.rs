@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::objects::{MANAGER, Manifest, delete, list, wait_ready};
 use super::pod::Pod;
 use super::{Cluster, problem};
-use crate::error::{Outcome, Problem};
+use crate::error::{Exit, Outcome, Problem};
 use crate::output::Output;
 use crate::wait::{Verdict, until};
 
@@ -82,6 +82,46 @@ fn manifest(cluster: &Cluster, install: &Install) -> Manifest {
     Manifest::new("Site", name, &install.site)
 }
 
+/// An installation with what is there already, as far as `install` does not say otherwise.
+///
+/// # Errors
+/// The cluster refuses to tell.
+pub(crate) async fn with_present(cluster: &Cluster, mut install: Install) -> Outcome<Install> {
+    // Before the definitions are there, there is no Site.
+    let sites = match list(cluster, "Site").await {
+        Err(problem) if problem.exit == Exit::NotFound => Vec::new(),
+        sites => sites?,
+    };
+    let wanted = install.name.as_deref();
+    let site = sites.iter().find(|site| wanted.is_none_or(|name| site["metadata"]["name"] == name));
+    if let Some(site) = site {
+        install.name = site["metadata"]["name"].as_str().map(Into::into);
+        if let Ok(present) = serde_json::from_value::<van_crd::SiteSpec>(site["spec"].clone()) {
+            let asked = std::mem::replace(&mut install.site, present);
+            install.site.mode = asked.mode.or(install.site.mode.take());
+            if !asked.access.is_empty() {
+                install.site.access = asked.access;
+            }
+        }
+    }
+    let (deployments, name) = api_of(cluster, &documents(BASE[2])?.remove(0));
+    let there = deployments.get_opt(&name).await;
+    let there = there.map_err(|error| problem("the deployment can't be read", error))?;
+    if let (Some(there), None) = (there, &install.image) {
+        let image = &there.data["spec"]["template"]["spec"]["containers"][0]["image"];
+        install.image = image.as_str().map(Into::into);
+    }
+    Ok(install)
+}
+
+/// Whether the cluster serves the kind of a definition.
+async fn is_served(cluster: &Cluster, definition: &Value) -> bool {
+    match definition["spec"]["names"]["kind"].as_str() {
+        Some(kind) => list(cluster, kind).await.is_ok(),
+        None => false,
+    }
+}
+
 /// Installs a site, or changes the one that is there, and waits until it runs.
 ///
 /// # Errors
@@ -92,24 +132,28 @@ pub(crate) async fn install(
     install: &Install,
     limit: Duration,
 ) -> Outcome {
-    let mut install = install.clone();
-    // A Site that is there keeps its name: the namespace has one.
-    if install.name.is_none() {
-        let sites = list(cluster, "Site").await.unwrap_or_default();
-        install.name =
-            sites.first().and_then(|site| site["metadata"]["name"].as_str().map(Into::into));
-    }
     make_namespace(output, cluster).await?;
-    for object in dry_run(cluster, &install)? {
-        apply(cluster, &object).await?;
+    for object in dry_run(cluster, install)? {
         let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        match apply(cluster, &object).await {
+            // They are the whole cluster's, and somebody with the right has made them.
+            Err(problem)
+                if kind == "customresourcedefinition"
+                    && problem.exit == Exit::NotAllowed
+                    && is_served(cluster, &object).await =>
+            {
+                output.note(&format!("note: {kind}/{name} is there, and left as it is"));
+                continue;
+            }
+            applied => applied?,
+        }
         output.said(&format!("{kind}/{name} applied"))?;
     }
     if limit.is_zero() {
         return Ok(());
     }
-    let site = manifest(cluster, &install);
+    let site = manifest(cluster, install);
     let waited = wait_ready(output, cluster, &site, limit).await;
     waited.map_err(|problem| match problem.hint {
         Some(_) => problem.hint(format!(
@@ -150,7 +194,12 @@ async fn wait_for_pods(output: Output, cluster: &Cluster, limit: Duration) -> Ou
 pub(crate) async fn uninstall(output: Output, cluster: &Cluster, definitions: bool) -> Outcome {
     // Links first, so that other sites hear of it; the Site's Services go with it.
     for kind in ["AccessToken", "Link", "AccessGrant", "Listener", "Connector", "Site"] {
-        for object in list(cluster, kind).await? {
+        let objects = match list(cluster, kind).await {
+            // Without definitions there are no objects, but there may be the rest.
+            Err(problem) if problem.exit == Exit::NotFound => Vec::new(),
+            objects => objects?,
+        };
+        for object in objects {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             if delete(cluster, kind, name).await? {
                 output.said(&format!("{}/{name} deleted", kind.to_lowercase()))?;

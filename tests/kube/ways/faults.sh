@@ -11,6 +11,15 @@ $KUBECTL rollout status deployment/backend --timeout=60s >/dev/null
 $VANCTL expose deployment/backend --port 8080 --address shop
 soon 10 answers backend- http://shop:8080/
 
+say "what exists is not made again, and a host's ports are told apart"
+$VANCTL listener create twice 0.0.0.0:81 --address shop --wait 0
+! $VANCTL listener create twice 0.0.0.0:82 --address shop --wait 0 2>"$work/twice" || fail "it was replaced"
+grep -q 'exists already' "$work/twice" || fail "$(<"$work/twice")"
+$VANCTL expose db.invalid:5432 --address db --wait 0
+$VANCTL expose db.invalid:5433 --address db-admin --wait 0
+$VANCTL unexpose db.invalid:5432
+[[ $($KUBECTL get connectors -o name) == *connector*/db-admin* ]] || fail "another port went with it"
+
 say "objects that can't be used say so, and nothing else is disturbed"
 $KUBECTL apply -f - >/dev/null <<YAML
 apiVersion: vand.dev/v1alpha1

@@ -11,6 +11,13 @@ has '^It is connected to 0 other sites.$' "$VANCTL" status
 use cluster-2
 $VANCTL init --site-name private-datacenter --enable-console --enable-flow-collector --image "$IMAGE" --wait 60s
 
+say "run again, what is not said stays"
+use cluster-1
+$VANCTL init --console-password other --wait 60s >/dev/null
+[[ $($KUBECTL get site public-cloud -o jsonpath='{.spec.access[0].host}') == "$NODE_1" ]] || fail "access is gone"
+[[ $($KUBECTL get deployment vand-router -o jsonpath='{.spec.template.spec.containers[0].image}') == "$IMAGE" ]] ||
+    fail "the image is another"
+
 say "a token and a link"
 use cluster-1
 $VANCTL token create "$work/cluster1-token.yaml" --uses 2 --expires 1h

@@ -430,6 +430,16 @@ fn ways_to_the_site_are_made_and_told() {
 }
 
 #[test]
+fn a_way_that_is_not_wanted_any_more_goes_also_after_a_restart() {
+    let labels = json!({ "labels": { "vand.dev/role": "access" } });
+    let namespace = Namespace::with_site()
+        .service("vand", labels.clone(), json!({ "ports": [{ "port": 8263 }] }))
+        .service("vand-nodeport", labels, json!({ "ports": [{ "port": 8263 }] }));
+    let acts = due(&namespace.plan(), &namespace.index, &namespace.context().own_labels, &[]);
+    assert_eq!(acts, [Act::Delete { kind: Kind::Service, name: "vand-nodeport".into() }]);
+}
+
+#[test]
 fn many_pods_are_planned_at_once() {
     let mut namespace = Namespace::with_site();
     for n in 0..5000_u32 {
