@@ -15,6 +15,7 @@ mod clock;
 mod debug;
 mod dials;
 mod echo;
+mod environment;
 mod error;
 mod events;
 mod foreign;
@@ -44,7 +45,8 @@ mod trace;
 mod upkeep;
 mod views;
 
+pub use environment::{Environment, Reload, SetLog, Start};
 pub use error::SiteError;
 pub use events::EVENT_TARGET;
 pub use foreign::{ForeignSpecs, OfferedService};
-pub use site::{Environment, Reload, SetLog, Site, Start};
+pub use site::Site;
