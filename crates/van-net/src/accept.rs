@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 use van_pki::{ALPN_JOIN, ALPN_SESSION};
 
-use crate::establish::{Handshake, tune};
-use crate::join::{Limiter, answer};
+use crate::establish::{Greeting, Handshake, tune};
+use crate::join::{JoinRefusal, Limiter, answer};
 use crate::links::{Links, Place};
 use crate::tasks::Tasks;
 use crate::transport::Transport;
@@ -28,11 +29,26 @@ const HANDSHAKES_EACH: usize = 128;
 /// Refusals told at once; one a second in the long run.
 const REFUSALS_TOLD: u32 = 50;
 
+/// Time for a redemption that another replica decides: its handshake, question and answer.
+const HANDED_ON: Duration = Duration::from_secs(15);
+
 /// Pause after the process ran out of descriptors, so that others close first.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Time between two lines in the log about one shortage.
 const EXHAUSTED_LOG: Duration = Duration::from_secs(1);
+
+/// Who decides on newcomers, of the replicas of a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Decider {
+    /// This one.
+    #[default]
+    Here,
+    /// The one whose link port this is.
+    There(SocketAddr),
+    /// None at the moment; newcomers try again.
+    Nobody,
+}
 
 /// One place where links are accepted.
 pub struct Acceptor {
@@ -45,6 +61,7 @@ pub struct Acceptor {
     sources: Mutex<BTreeMap<IpAddr, usize>>,
     /// Refusals that may still be told, and since when.
     refusals: Mutex<(Instant, u32)>,
+    decider: Mutex<Decider>,
 }
 
 /// Who somebody is to the limits: an address, or the network that one IPv6 customer has.
@@ -72,6 +89,7 @@ impl Acceptor {
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             sources: Mutex::default(),
             refusals: Mutex::new((Instant::now(), REFUSALS_TOLD)),
+            decider: Mutex::default(),
         })
     }
 
@@ -124,22 +142,18 @@ impl Acceptor {
         shaking: (tokio::sync::OwnedSemaphorePermit, Slot),
     ) {
         tune(&socket);
-        let choose = |offered: &[&[u8]]| {
-            if offered.contains(&ALPN_SESSION) {
-                Some((self.session.clone(), "van/1"))
-            } else if offered.contains(&ALPN_JOIN) {
-                Some((self.join.clone(), "van-join/1"))
-            } else {
-                None
-            }
-        };
-        let (handshake, alpn) = match Handshake::accept(Transport::Tcp(socket), choose).await {
-            Ok(done) => done,
+        let greeting = match Greeting::read(Transport::Tcp(socket)).await {
+            Ok(greeting) => greeting,
             Err(error) => return self.refused(remote, &error.to_string()),
         };
-        if alpn == "van-join/1" {
-            return self.join(handshake, remote).await;
+        if greeting.offers(ALPN_JOIN) && !greeting.offers(ALPN_SESSION) {
+            return self.take_join(greeting, remote).await;
         }
+        let accepted = Handshake::accept(greeting, self.session.clone(), "van/1").await;
+        let handshake = match accepted {
+            Ok(handshake) => handshake,
+            Err(error) => return self.refused(remote, &error.to_string()),
+        };
         drop(shaking);
         let worker = self.links.workers.next();
         if let Err(reason) = self.links.run(worker, handshake, None, Place::Link).await {
@@ -147,9 +161,38 @@ impl Acceptor {
         }
     }
 
-    async fn join(&self, mut session: Handshake, remote: SocketAddr) {
+    /// Says who decides on newcomers.
+    pub fn set_decider(&self, decider: Decider) {
+        *self.decider.lock() = decider;
+    }
+
+    async fn take_join(&self, greeting: Greeting, remote: SocketAddr) {
+        let heard = self.limiter.lock().admits(source_of(remote), Instant::now());
+        let decider = *self.decider.lock();
+        match decider {
+            Decider::Here => {}
+            Decider::There(_) | Decider::Nobody if !heard => {
+                return self.refused(remote, &JoinRefusal::TooMany.to_string());
+            }
+            Decider::There(decider) => {
+                if let Err(error) = handed_on(greeting, decider).await {
+                    let text = format!("{decider}, which decides on newcomers: {error}");
+                    self.refused(remote, &text);
+                }
+                return;
+            }
+            Decider::Nobody => {
+                return self.refused(remote, "no replica of this site leads at the moment");
+            }
+        }
+        match Handshake::accept(greeting, self.join.clone(), "van-join/1").await {
+            Ok(session) => self.join(session, remote, heard).await,
+            Err(error) => self.refused(remote, &error.to_string()),
+        }
+    }
+
+    async fn join(&self, mut session: Handshake, remote: SocketAddr, heard: bool) {
         let source = source_of(remote);
-        let heard = self.limiter.lock().admits(source, Instant::now());
         let chain = session.tls().peer_chain();
         let joiner = match van_pki::check_joiner(&chain, self.links.now()) {
             Ok(joiner) => joiner,
@@ -159,7 +202,7 @@ impl Acceptor {
             if heard {
                 self.links.observer.join(&joiner, request)
             } else {
-                Err(crate::join::JoinRefusal::TooMany)
+                Err(JoinRefusal::TooMany)
             }
         };
         match answer(&mut session, decide).await {
@@ -191,6 +234,24 @@ impl Acceptor {
         drop(refusals);
         debug!(%remote, why, "refused at the link port");
         self.links.observer.refused(remote, why);
+    }
+}
+
+/// Hands a redemption on as it is to another replica of this site, which has the same key: nothing of it
+/// is read here.
+async fn handed_on(greeting: Greeting, decider: SocketAddr) -> io::Result<()> {
+    let Greeting { transport, mut input, .. } = greeting;
+    let Transport::Tcp(mut newcomer) = transport else { return Ok(()) };
+    let exchange = async {
+        let mut there = TcpStream::connect(decider).await?;
+        there.write_all(input.filled()).await?;
+        tokio::io::copy_bidirectional(&mut newcomer, &mut there).await
+    };
+    match tokio::time::timeout(HANDED_ON, exchange).await {
+        // Either end may go as soon as it has the answer.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => Ok(()),
+        Ok(done) => done.map(drop),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 

@@ -102,12 +102,6 @@ pub struct Dialler {
     tasks: Tasks,
 }
 
-/// A link's present incarnation, once it is up.
-struct Up {
-    link: Arc<Link>,
-    since: Instant,
-}
-
 /// Why an attempt ended.
 #[derive(Debug)]
 enum Failure {
@@ -172,11 +166,11 @@ impl Dialler {
             self.number.store(rand::random(), Ordering::Relaxed);
             let scope = self.tasks.child();
             let _ends_with_it = scope.guard();
-            let up: watch::Sender<Option<Up>> = watch::Sender::new(None);
+            let up: watch::Sender<Option<Instant>> = watch::Sender::new(None);
             let (dialler, tell, inner) = (self.clone(), up.clone(), scope.clone());
             scope.spawn("link up", async move { dialler.when_up(tell, inner).await });
             let outcome = self.incarnation(&scope, &up).await;
-            let lasted = up.borrow().as_ref().map(|up| up.since.elapsed());
+            let lasted = up.borrow().map(|since| since.elapsed());
             was_up = lasted.is_some();
             if let Some(lasted) = lasted {
                 backoff.was_up(lasted);
@@ -191,17 +185,16 @@ impl Dialler {
     async fn incarnation(
         self: &Arc<Self>,
         scope: &Tasks,
-        up: &watch::Sender<Option<Up>>,
+        up: &watch::Sender<Option<Instant>>,
     ) -> Result<EndReason, Failure> {
         let mut backoff = Backoff::default();
         loop {
             let start = Instant::now();
             let outcome = tokio::select! {
                 outcome = self.attempt(0, scope) => outcome,
-                reason = went_away(up.subscribe()) => Ok(reason),
+                reason = self.went_away(up.subscribe()) => Ok(reason),
             };
-            let others = up.borrow().as_ref().is_some_and(|up| up.link.takes_flows());
-            if !others {
+            if up.borrow().is_none() || self.own_link().is_none() {
                 return outcome;
             }
             debug!(van.link = %self.spec.name, ?outcome, "the first connection ended, others go on");
@@ -214,9 +207,14 @@ impl Dialler {
 
     /// While the peer's own link to this site is the one that stays, this one rests.
     async fn wait_for_winner(&self) {
+        let own = self.links.local().id;
+        // Of two replicas of one site only one dials.
+        if own == self.spec.peer {
+            return;
+        }
         let incoming = |l: &Arc<Link>| l.direction == Direction::Incoming;
         while self.links.to(&self.spec.peer).iter().any(incoming) {
-            if self.links.local().id < self.spec.peer {
+            if own < self.spec.peer {
                 return;
             }
             self.connected();
@@ -311,49 +309,71 @@ impl Dialler {
     }
 
     /// Waits until the link is up, says so, then keeps its further connections.
-    async fn when_up(self: Arc<Self>, up: watch::Sender<Option<Up>>, scope: Tasks) {
-        let link = loop {
-            if let Some(link) = self.own_link() {
-                break link;
-            }
+    async fn when_up(self: Arc<Self>, up: watch::Sender<Option<Instant>>, scope: Tasks) {
+        while self.own_link().is_none() {
             sleep(Duration::from_millis(5)).await;
-        };
-        up.send_replace(Some(Up { link: link.clone(), since: Instant::now() }));
+        }
+        up.send_replace(Some(Instant::now()));
         self.connected();
         let mut count = 1;
         let mut congested = 0;
         loop {
             while count < CONNECTIONS {
-                self.clone().add_connection(count, &link, &scope);
+                self.clone().add_connection(count, &scope);
                 count += 1;
             }
-            if !link.may_grow() {
-                link.got_flow().await;
+            if let Some(link) = self.own_link().filter(|link| !link.may_grow()) {
+                tokio::select! {
+                    () = link.got_flow() => {}
+                    () = link.went_away() => {}
+                }
             }
             sleep(GROWTH_PERIOD).await;
-            congested = if link.is_congested() { congested + 1 } else { 0 };
+            let is_congested = self.own_link().is_some_and(|link| link.is_congested());
+            congested = if is_congested { congested + 1 } else { 0 };
             if congested >= 2 && count < MAX_CONNECTIONS {
-                self.clone().add_connection(count, &link, &scope);
+                self.clone().add_connection(count, &scope);
                 (count, congested) = (count + 1, 0);
             }
         }
     }
 
-    fn own_link(&self) -> Option<Arc<Link>> {
+    /// The links of this incarnation that take flows: one for each replica of the peer that its connections
+    /// came to.
+    fn own_links(&self) -> Vec<Arc<Link>> {
         let number = self.number.load(Ordering::Relaxed);
-        self.links
-            .all()
-            .into_iter()
-            .find(|l| l.number == number && l.peer.id == self.spec.peer && l.takes_flows())
+        let mut links = self.links.all();
+        links.retain(|l| l.number == number && l.peer.id == self.spec.peer && l.takes_flows());
+        links
+    }
+
+    fn own_link(&self) -> Option<Arc<Link>> {
+        self.own_links().into_iter().next()
+    }
+
+    /// Waits until a link that was up takes no flows any more, with any replica; what is open on it drains by
+    /// itself.
+    async fn went_away(&self, mut up: watch::Receiver<Option<Instant>>) -> EndReason {
+        // Its sender outlives this.
+        let _ = up.wait_for(Option::is_some).await;
+        loop {
+            let links = self.own_links();
+            if links.is_empty() {
+                // Of one that broke, its connection tells why.
+                sleep(GROWTH_PERIOD).await;
+                return EndReason::WentAway(GoAwayReason::Duplicate);
+            }
+            let all = links.iter().map(|link| Box::pin(link.went_away()));
+            futures_util::future::select_all(all).await;
+        }
     }
 
     /// Keeps one more connection up while the link takes flows.
-    fn add_connection(self: Arc<Self>, index: u16, link: &Arc<Link>, scope: &Tasks) {
-        let link = Arc::downgrade(link);
+    fn add_connection(self: Arc<Self>, index: u16, scope: &Tasks) {
         let inner = scope.clone();
         scope.spawn("link connection", async move {
             let mut backoff = Backoff::default();
-            while link.upgrade().is_some_and(|l| l.takes_flows()) {
+            while self.own_link().is_some() {
                 let start = Instant::now();
                 let outcome = self.attempt(index, &inner).await;
                 if outcome.is_ok() {
@@ -395,18 +415,6 @@ impl Dialler {
     }
 }
 
-/// Waits until a link that was up takes no flows any more; what is open on it drains by itself.
-async fn went_away(mut up: watch::Receiver<Option<Up>>) -> EndReason {
-    let link = match up.wait_for(Option::is_some).await {
-        Ok(up) => up.as_ref().map(|up| up.link.clone()),
-        Err(_) => None,
-    };
-    if let Some(link) = link {
-        link.went_away().await;
-    }
-    EndReason::WentAway(GoAwayReason::Duplicate)
-}
-
 type Explanation = (&'static str, String, Option<String>, Option<Duration>);
 
 fn ended(reason: &EndReason) -> Explanation {
@@ -435,7 +443,9 @@ fn new_token() -> String {
 
 impl Failure {
     fn explain(&self, dialler: &Dialler) -> Explanation {
-        if dialler.spec.peer == dialler.links.local().id {
+        let peer = &dialler.spec.peer;
+        // A site trusts itself where it runs several routers.
+        if *peer == dialler.links.local().id && dialler.links.peers.authority(peer).is_none() {
             return self_link();
         }
         let place = || dialler.spec.endpoints.first().map(ToString::to_string).unwrap_or_default();

@@ -70,6 +70,30 @@ pub(crate) struct Handshake {
     early: Vec<u8>,
 }
 
+/// A ClientHello that was read and not answered yet.
+pub(crate) struct Greeting {
+    pub(crate) transport: Transport,
+    /// What came, the ClientHello at its front.
+    pub(crate) input: Buffer,
+    offered: Vec<Vec<u8>>,
+}
+
+impl Greeting {
+    /// Reads the ClientHello.
+    pub(crate) async fn read(transport: Transport) -> Result<Self, HandshakeError> {
+        let mut input = Buffer::default();
+        let offered = timeout(HANDSHAKE_TIMEOUT, client_hello(&transport, &mut input))
+            .await
+            .map_err(|_| HandshakeError::Timeout)??;
+        Ok(Self { transport, input, offered })
+    }
+
+    /// Whether it offers a protocol.
+    pub(crate) fn offers(&self, alpn: &[u8]) -> bool {
+        self.offered.iter().any(|offered| offered == alpn)
+    }
+}
+
 /// Options of a link's socket: small messages at once, a dead peer found, little unsent data in the
 /// kernel so that priorities count, and a congestion control that stands loss where there is one.
 pub(crate) fn tune(socket: &TcpStream) {
@@ -99,20 +123,19 @@ impl Handshake {
         Ok(handshake)
     }
 
-    /// Starts as the accepting side: `choose` picks the configuration by the protocols offered.
+    /// Starts as the accepting side, which speaks one protocol.
     pub(crate) async fn accept(
-        transport: Transport,
-        choose: impl FnOnce(&[&[u8]]) -> Option<(Arc<ServerConfig>, &'static str)>,
-    ) -> Result<(Self, &'static str), HandshakeError> {
-        let mut input = Buffer::default();
-        let offered = timeout(HANDSHAKE_TIMEOUT, client_hello(&transport, &mut input))
-            .await
-            .map_err(|_| HandshakeError::Timeout)??;
-        let offered: Vec<&[u8]> = offered.iter().map(|p| &p[..]).collect();
-        let (config, alpn) = choose(&offered).ok_or(HandshakeError::Alpn("van/1"))?;
+        greeting: Greeting,
+        config: Arc<ServerConfig>,
+        alpn: &'static str,
+    ) -> Result<Self, HandshakeError> {
+        if !greeting.offers(alpn.as_bytes()) {
+            return Err(HandshakeError::Alpn(alpn));
+        }
+        let Greeting { transport, input, offered: _ } = greeting;
         let mut handshake = Self::new(transport, Tls::server(config)?, input);
         handshake.finish(alpn).await?;
-        Ok((handshake, alpn))
+        Ok(handshake)
     }
 
     fn new(transport: Transport, tls: Tls, input: Buffer) -> Self {

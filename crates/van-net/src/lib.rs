@@ -39,7 +39,7 @@ mod transit;
 mod transport;
 mod workers;
 
-pub use accept::Acceptor;
+pub use accept::{Acceptor, Decider};
 pub use connect::{AttemptError, ConnectError};
 pub use connection::EndReason;
 pub use datagrams::{DatagramPort, DatagramSource, Datagrams};

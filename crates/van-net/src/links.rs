@@ -250,7 +250,7 @@ impl Links {
             version_min: VERSION,
             version_max: VERSION,
             site: local.id,
-            replica: 0,
+            replica: local.replica,
             instance: local.instance,
             name: local.name,
             edge: local.mode == Mode::Edge,
@@ -273,11 +273,14 @@ impl Links {
         hello: &Hello,
         handle: &Handle,
     ) -> Result<Registered, GoAwayReason> {
-        let own = self.local.read().id;
+        let own = {
+            let local = self.local.read();
+            (local.id, local.replica)
+        };
         if hello.site != context.identity.id {
             return Err(GoAwayReason::Protocol);
         }
-        if hello.site == own {
+        if (hello.site, hello.replica) == own {
             return Err(GoAwayReason::SelfLink);
         }
         let outgoing = context.dialled.is_some();
@@ -380,14 +383,15 @@ impl Links {
         }
     }
 
-    /// Two sites that dial each other keep the link whose dialler has the lower id.
+    /// Two routers that dial each other keep the link whose dialler has the lower id.
     fn resolve_duplicates(
         &self,
         table: &BTreeMap<Key, Arc<Link>>,
-        own: SiteId,
+        own: Router,
         new: Key,
     ) -> Result<(), GoAwayReason> {
-        let new_wins = if new.outgoing { own < new.peer } else { new.peer < own };
+        let peer = (new.peer, new.replica);
+        let new_wins = if new.outgoing { own < peer } else { peer < own };
         let opposite = table.iter().filter(|(key, link)| {
             !key.circuit
                 && key.peer == new.peer

@@ -10,9 +10,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 use van_model::Mode;
 use van_mux::{HOP_LIMIT, Open, ResetCode};
-use van_pki::ALPN_SESSION;
 
-use crate::establish::Handshake;
+use crate::establish::{Greeting, Handshake};
 use crate::flow::{Connected, NewFlow, Retry};
 use crate::link::Link;
 use crate::links::{Links, Place};
@@ -96,12 +95,13 @@ impl Links {
     ) {
         let links = self.clone();
         self.workers.get(worker).clone().spawn("incoming circuit", async move {
-            let choose = |offered: &[&[u8]]| {
-                offered.contains(&ALPN_SESSION).then(|| (links.members_config.clone(), "van/1"))
+            let config = links.members_config.clone();
+            let accepted = match Greeting::read(Transport::Circuit(pipe)).await {
+                Ok(greeting) => Handshake::accept(greeting, config, "van/1").await,
+                Err(error) => Err(error),
             };
-            let transport = Transport::Circuit(pipe);
-            let handshake = match Handshake::accept(transport, choose).await {
-                Ok((handshake, _)) => handshake,
+            let handshake = match accepted {
+                Ok(handshake) => handshake,
                 Err(error) => return debug!(%error, "incoming circuit's handshake failed"),
             };
             drop(shaking);

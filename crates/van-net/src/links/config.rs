@@ -47,6 +47,8 @@ pub trait Observer: Send + Sync {
 pub struct Local {
     /// The site's id.
     pub id: SiteId,
+    /// Which of the site's routers: 0 unless it runs several.
+    pub replica: u16,
     /// New at each start.
     pub instance: u64,
     /// The site's name.

@@ -268,6 +268,7 @@ fn start(
     let links = Links::new(LinksConfig {
         local: Local {
             id,
+            replica: 0,
             instance: index as u64,
             name: format!("site-{index}"),
             mode,
