@@ -50,9 +50,8 @@ pub(crate) fn metrics(text: String) -> Answer {
 }
 
 /// A sentence.
-pub(crate) fn sentence(status: StatusCode, text: &'static str) -> Answer {
-    let mut answer =
-        with_body(status, Full::new(Bytes::from_static(text.as_bytes())).boxed_unsync());
+pub(crate) fn sentence(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    let mut answer = with_body(status, Full::new(text.into()).boxed_unsync());
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, kind);
     answer

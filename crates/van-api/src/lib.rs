@@ -25,7 +25,7 @@ mod socket;
 mod watch;
 
 pub use credentials::{Access, Credentials, Policy};
-pub use metrics::MetricsServer;
+pub use metrics::{MetricsServer, Ready};
 pub use route::{Kind, Route};
 pub use server::Server;
 pub use site::{Reply, SiteApi, TapLines};

@@ -32,19 +32,23 @@ const CONNECTION_TIME: Duration = Duration::from_secs(300);
 /// Pause after a failure to accept, so that descriptors come free.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Whether traffic may come; the error says what is waited for.
+pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
 /// Answers `/metrics`, `/livez` and `/readyz` until it is stopped.
 pub struct MetricsServer {
     site: Arc<dyn SiteApi>,
     slots: Arc<Semaphore>,
     connections: TaskTracker,
     stop: CancellationToken,
+    ready: Ready,
 }
 
 impl MetricsServer {
     /// Makes a server that serves until `stop` is cancelled.
-    pub fn new(site: Arc<dyn SiteApi>, stop: CancellationToken) -> Arc<Self> {
+    pub fn new(site: Arc<dyn SiteApi>, stop: CancellationToken, ready: Ready) -> Arc<Self> {
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
-        Arc::new(Self { site, slots, connections: TaskTracker::new(), stop })
+        Arc::new(Self { site, slots, connections: TaskTracker::new(), stop, ready })
     }
 
     /// Serves at a TCP port.
@@ -117,7 +121,12 @@ impl MetricsServer {
             "/readyz" if self.stop.is_cancelled() => {
                 answer::sentence(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
             }
-            "/readyz" => answer::sentence(StatusCode::OK, "ready\n"),
+            "/readyz" => match (self.ready)() {
+                Ok(()) => answer::sentence(StatusCode::OK, "ready\n"),
+                Err(why) => {
+                    answer::sentence(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"))
+                }
+            },
             _ => {
                 answer::sentence(StatusCode::NOT_FOUND, "there are /metrics, /livez and /readyz\n")
             }

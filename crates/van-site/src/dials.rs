@@ -63,6 +63,7 @@ impl Site {
                 }
                 // What was made over the API was checked then, and what a cluster wants is told there: neither
                 // may stop the rest.
+                Err(_) if self.follows() => {}
                 Err(error) if wanted.source != Source::File => {
                     let subject = format!("link/{name}");
                     self.event(Severity::Error, "BadToken", subject, error.to_string());
@@ -105,6 +106,8 @@ impl Site {
                 Err(why) => return Err(bad(why)),
             },
         };
+        // The leader redeems it, and tells whom it leads to.
+        let token = token.filter(|_| !self.follows());
         let peer = match (&token, kept) {
             (Some(token), _) => LinkPeer {
                 peer: token.issuer,

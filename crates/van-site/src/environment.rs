@@ -19,6 +19,8 @@ pub struct Environment {
     pub version: String,
     /// The namespace of the cluster in which it runs; `None`: it runs on a host.
     pub namespace: Option<String>,
+    /// Which of the site's routers this is, where it may run several; `None`: it is the only one.
+    pub replica: Option<u16>,
     /// Whether peers forget this site a day after its last link.
     pub ephemeral: bool,
     /// Names the site after its id: this, `-`, and 6 characters of the id.

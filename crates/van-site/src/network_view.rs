@@ -141,7 +141,8 @@ fn offers(routers: &[(&RouterId, &Node)]) -> Vec<NetworkOffer> {
         let fresh =
             NetworkOffer { address: offer.address.clone(), protocol: offer.protocol, targets: 0 };
         let known = offers.entry(&offer.address).or_insert(fresh);
-        known.targets = known.targets.saturating_add(offer.targets);
+        // Replicas of a site have the same targets.
+        known.targets = known.targets.max(offer.targets);
     }
     offers.into_values().collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
@@ -17,7 +18,7 @@ use crate::blocking::blocking;
 use crate::clock;
 
 /// The document that keeps the peers.
-const DOCUMENT: &str = "peers";
+pub(crate) const DOCUMENT: &str = "peers";
 
 /// The document that keeps the sites that the network has revoked.
 const BARRED: &str = "barred";
@@ -61,6 +62,8 @@ pub(crate) struct PeerBook {
     /// Sites that one who admitted them has revoked, as the network tells.
     barred: RwLock<BTreeSet<SiteId>>,
     bundle: Option<Bundle>,
+    /// This site itself, where it runs several routers.
+    own: OnceLock<(SiteId, CertificateDer<'static>)>,
     /// Rises with each change of whom this site trusts.
     version: AtomicU64,
 }
@@ -73,6 +76,11 @@ impl fmt::Debug for PeerBook {
 
 impl Peers for PeerBook {
     fn authority(&self, id: &SiteId) -> Option<CertificateDer<'static>> {
+        if let Some((own, authority)) = self.own.get()
+            && own == id
+        {
+            return Some(authority.clone());
+        }
         if self.barred.read().contains(id) {
             return None;
         }
@@ -142,7 +150,29 @@ impl PeerBook {
         let pins = RwLock::new(pins);
         let changing = Mutex::default();
         let barred = RwLock::new(store.read(BARRED)?.unwrap_or_default());
-        Ok(Self { changing, pins, barred, bundle, version: AtomicU64::new(1) })
+        let version = AtomicU64::new(1);
+        Ok(Self { changing, pins, barred, bundle, own: OnceLock::new(), version })
+    }
+
+    /// Trusts this site itself from now on: the other routers that it runs.
+    pub(crate) fn trust_own(&self, id: SiteId, authority: CertificateDer<'static>) {
+        // Set once, at the start.
+        let _ = self.own.set((id, authority));
+    }
+
+    /// Takes over the peers that another replica keeps; what was noted here and is newer stays.
+    pub(crate) fn adopt(&self, store: &Store, bytes: &[u8]) -> Result<(), String> {
+        let mut fresh: Pins = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        fresh.values_mut().for_each(|pin| pin.set_revoked(pin.revoked));
+        let known = self.all();
+        let is_same = fresh.len() == known.len()
+            && fresh
+                .iter()
+                .all(|(id, pin)| known.get(id).is_some_and(|k| k.trust() == pin.trust()));
+        if is_same {
+            return Ok(());
+        }
+        self.change(store, |pins| *pins = fresh).map_err(|error| error.to_string())
     }
 
     /// Whether an organisation's bundle admits this authority.

@@ -64,7 +64,7 @@ pub(crate) struct AllWanted {
 }
 
 /// Time for flows of a link that is deleted, long enough for GOAWAY to be sent.
-const DELETE_GRACE: Duration = Duration::from_millis(500);
+pub(crate) const DELETE_GRACE: Duration = Duration::from_millis(500);
 
 /// Why a listener does not run that is about to.
 const STARTING: &str = "it is being started";

@@ -13,7 +13,7 @@ use crate::blocking::blocking;
 const RESOURCES: &str = "resources";
 
 /// The document that keeps the peers of dialled links.
-const LINKS: &str = "links";
+pub(crate) const LINKS: &str = "links";
 
 /// What was made with `vanctl`, by name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -97,7 +97,7 @@ fn offers_of_others(routes: &Routes) -> BTreeMap<Address, BTreeMap<SiteId, Offer
             let fresh = shown(offer);
             sites
                 .entry(router.site)
-                .and_modify(|seen| seen.targets = seen.targets.saturating_add(fresh.targets))
+                .and_modify(|seen| seen.targets = seen.targets.max(fresh.targets))
                 .or_insert(fresh);
         }
         (address.clone(), sites)
@@ -122,6 +122,23 @@ fn groups(offer: &RouterOffer) -> Vec<TargetGroup> {
         targets: g.targets,
     };
     offer.groups.iter().map(group).collect()
+}
+
+/// A router that offers a service, and how it is reached.
+#[derive(Clone, Copy)]
+struct Reached<'a>(RouterId, &'a RouterOffer, &'a Way);
+
+/// Of one site's routers, which all have the same targets, those of least cost. Which of them comes first differs
+/// from site to site, so that they share the work.
+fn nearest<'a>(own: SiteId, replicas: &[Reached<'a>]) -> Vec<Reached<'a>> {
+    let least = replicas.iter().map(|Reached(_, _, way)| way.cost).min();
+    let mut nearest: Vec<_> =
+        replicas.iter().filter(|Reached(_, _, way)| Some(way.cost) == least).copied().collect();
+    if !nearest.is_empty() {
+        let turn = usize::from(own.as_bytes()[0]) % nearest.len();
+        nearest.rotate_left(turn);
+    }
+    nearest
 }
 
 /// How each router that can be reached is reached.
@@ -284,11 +301,15 @@ impl Site {
             });
         }
         let others = elsewhere.into_iter().flat_map(|service| &service.offers);
-        for (router, offer) in others.filter(|(r, o)| r.site != own && o.targets > 0) {
-            let Some(way) = ways.get(router) else { continue };
+        let others = others.filter(|(r, o)| r.site != own && o.targets > 0);
+        let others: Vec<_> =
+            others.filter_map(|(r, o)| Some(Reached(*r, o, ways.get(r)?))).collect();
+        for replicas in others.chunk_by(|one, other| one.0.site == other.0.site) {
+            let nearest = nearest(own, replicas);
+            let Some(Reached(router, offer, way)) = nearest.first() else { continue };
             candidates.push(Candidate {
                 site: router.site,
-                via: self.way_to(*router, way),
+                via: self.way_to(&nearest),
                 targets: offer.targets,
                 groups: groups(offer),
                 cost: way.cost,
@@ -303,11 +324,16 @@ impl Site {
         Some(Built { elsewhere: elsewhere.cloned(), here: here.cloned(), service })
     }
 
-    fn way_to(&self, router: RouterId, way: &Way) -> Via {
-        if way.direct.is_empty() {
-            return Via::Remote(self.links.remote((router.site, router.replica)));
+    /// The way to a site by its replicas that are nearest.
+    fn way_to(&self, nearest: &[Reached<'_>]) -> Via {
+        let direct = nearest.iter().flat_map(|Reached(_, _, way)| &way.direct);
+        let direct: Vec<_> = direct.map(|link| link.0.clone()).collect();
+        match nearest.first() {
+            Some(Reached(router, _, _)) if direct.is_empty() => {
+                Via::Remote(self.links.remote((router.site, router.replica)))
+            }
+            _ => Via::Links(direct),
         }
-        Via::Links(way.direct.iter().map(|link| link.0.clone()).collect())
     }
 
     fn used_addresses(&self) -> BTreeSet<Address> {
@@ -323,6 +349,27 @@ mod tests {
 
     fn address(text: &str) -> Address {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn replicas_of_a_site_are_one_candidate_by_those_that_are_nearest() {
+        let site = SiteId::from_bytes([2; 20]);
+        let offer = RouterOffer {
+            targets: 3,
+            groups: Vec::new(),
+            protocol: van_model::Protocol::Tcp,
+            service_port: None,
+            target_port: None,
+        };
+        let ways = [2, 1, 1].map(|cost| Way { cost, direct: Vec::new() });
+        let replicas: Vec<_> = (0..3)
+            .map(|r: u16| Reached(RouterId { site, replica: r }, &offer, &ways[usize::from(r)]))
+            .collect();
+        let chosen = |own: u8| -> Vec<u16> {
+            let nearest = nearest(SiteId::from_bytes([own; 20]), &replicas);
+            nearest.iter().map(|Reached(router, _, _)| router.replica).collect()
+        };
+        assert_eq!((chosen(4), chosen(5)), (vec![1, 2], vec![2, 1]));
     }
 
     #[test]

@@ -32,6 +32,7 @@ use crate::paths::{Map, Members};
 use crate::peers::PeerBook;
 use crate::podman::Podman;
 use crate::reconcile::Running;
+use crate::replicas::Replicas;
 use crate::resources::{Kept, LinkPeers, MadeBook};
 use crate::services::Services;
 use crate::spans;
@@ -62,6 +63,7 @@ pub struct Site {
     pub(crate) environment: Environment,
     pub(crate) loaded: Mutex<Loaded>,
     pub(crate) foreign: Mutex<ForeignSpecs>,
+    pub(crate) replicas: Replicas,
     pub(crate) running: Mutex<Running>,
     /// Held over a whole redemption and a whole revocation: neither may come into the other.
     pub(crate) trust: Mutex<()>,
@@ -119,9 +121,11 @@ impl Site {
         let made = MadeBook::load_made(&store)?;
         let link_peers = LinkPeers::load_peers(&store)?;
         let kept_epoch: Kept<u32> = Kept::load(&store, EPOCH)?;
-        let (epoch, problem) = next_epoch(&store, &kept_epoch, clock::now());
+        // The number of a replica may have been another pod's before, which counted for itself.
+        let floor = environment.replica.map_or(0, |_| seconds(clock::now()));
+        let (epoch, problem) = next_epoch(&store, &kept_epoch, floor, clock::now());
         let imports = Imports::load(&store)?;
-        let network = Network::new(RouterConfig::new(own.authority.clone(), epoch));
+        let network = Network::new(router(&own, &environment, &peers, epoch));
         let map = Map::new(network.routes(), peers.clone());
         let mailbox: Arc<Mailbox> = Arc::default();
         let bell = mailbox.clone();
@@ -167,6 +171,7 @@ impl Site {
             environment,
             loaded: Mutex::new(loaded),
             foreign: Mutex::default(),
+            replicas: Replicas::default(),
             running: Mutex::default(),
             trust: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
@@ -400,10 +405,26 @@ impl Site {
     }
 }
 
+/// What the router is made of; one of several trusts the others, which have the same key.
+fn router(
+    own: &OwnIdentity,
+    environment: &Environment,
+    peers: &PeerBook,
+    epoch: u32,
+) -> RouterConfig {
+    let mut config = RouterConfig::new(own.authority.clone(), epoch);
+    if let Some(replica) = environment.replica {
+        config.me.replica = replica;
+        peers.trust_own(own.identity.id(), own.authority.certificate().clone());
+    }
+    config
+}
+
 pub(crate) fn local(own: &OwnIdentity, loaded: &Loaded, environment: &Environment) -> Local {
     let config = &loaded.config;
     Local {
         id: own.identity.id(),
+        replica: environment.replica.unwrap_or(0),
         instance: rand::random(),
         name: config.site.name.to_string(),
         mode: config.site.mode,
@@ -425,16 +446,22 @@ fn name_after(prefix: &str, id: SiteId) -> Name {
 
 /// The number of this start, and why it can't be kept, if so.
 ///
-/// Where it can't be kept it is at least the time, so that the next start's is higher all the same.
-fn next_epoch(store: &Store, kept: &Kept<u32>, now: Timestamp) -> (u32, Option<String>) {
-    let next = kept.get().saturating_add(1);
+/// It is no less than `floor`. Where it can't be kept it is at least the time, so that the next start's is higher all the same.
+fn next_epoch(
+    store: &Store,
+    kept: &Kept<u32>,
+    floor: u32,
+    now: Timestamp,
+) -> (u32, Option<String>) {
+    let next = kept.get().saturating_add(1).max(floor);
     match kept.change(store, |epoch| *epoch = next) {
         Ok(()) => (next, None),
-        Err(error) => {
-            let seconds = u32::try_from(now.as_second()).unwrap_or(0);
-            (next.max(seconds), Some(error.to_string()))
-        }
+        Err(error) => (next.max(seconds(now)), Some(error.to_string())),
     }
+}
+
+fn seconds(now: Timestamp) -> u32 {
+    u32::try_from(now.as_second()).unwrap_or(0)
 }
 
 /// The least of the machine's memory and the control group's limit, in bytes.
@@ -463,15 +490,15 @@ mod tests {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         for count in 1..=2 {
             let kept = Kept::load(&store, EPOCH).unwrap();
-            assert_eq!(next_epoch(&store, &kept, now), (count, None));
+            assert_eq!(next_epoch(&store, &kept, 0, now), (count, None));
         }
         let kept = Kept::load(&store, EPOCH).unwrap();
         std::fs::remove_dir_all(&place).unwrap();
         std::fs::write(&place, "").unwrap();
-        let (epoch, problem) = next_epoch(&store, &kept, now);
+        let (epoch, problem) = next_epoch(&store, &kept, 0, now);
         assert_eq!((epoch, kept.get()), (1_800_000_000, 2));
         assert!(problem.unwrap().contains("state"));
         let early = Timestamp::from_second(-5).unwrap();
-        assert_eq!(next_epoch(&store, &kept, early).0, 3);
+        assert_eq!(next_epoch(&store, &kept, 0, early).0, 3);
     }
 }

@@ -7,6 +7,7 @@ use van_model::status::{LinkState, SiteStatus, Warning};
 use van_model::{Conditions, api};
 
 use crate::clock;
+use crate::replicas::is_within;
 use crate::site::Site;
 
 /// What is true of a resource now.
@@ -48,7 +49,8 @@ impl Site {
     /// This site at a glance.
     pub fn glance(&self) -> SiteStatus {
         let links = self.link_resources();
-        let up = self.links.all();
+        let mut up = self.links.all();
+        up.retain(|link| !is_within(self.own_id(), link));
         let routes = self.map.routes();
         let others =
             routes.routers.iter().filter(|(r, n)| r.site != self.own_id() && n.path.is_some());

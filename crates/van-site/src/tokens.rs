@@ -14,13 +14,13 @@ use crate::blocking::blocking;
 use crate::clock;
 
 /// The document that keeps the tokens.
-const DOCUMENT: &str = "tokens";
+pub(crate) const DOCUMENT: &str = "tokens";
 
 /// Tokens at once; more are a mistake in a script.
 const MAX_TOKENS: usize = 10_000;
 
 /// A token as it is kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IssuedToken {
     pub(crate) hash: SecretHash,
     pub(crate) created: Timestamp,
@@ -96,6 +96,19 @@ impl TokenBook {
             issued.insert(name.to_owned(), token);
             Ok(())
         })
+    }
+
+    /// Takes over the tokens that another replica keeps.
+    pub(crate) fn adopt(&self, store: &Store, bytes: &[u8]) -> Result<(), String> {
+        let fresh: Issued = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if *self.issued.lock() == fresh {
+            return Ok(());
+        }
+        let adopted = self.change(store, |issued| {
+            *issued = fresh;
+            Ok::<(), StoreError>(())
+        });
+        adopted.map_err(|error| error.to_string())
     }
 
     /// Returns whether there was one.

@@ -20,6 +20,7 @@ use van_routing::{RouterId, Routes};
 use crate::clock;
 use crate::network_view::{Names, claimed};
 use crate::reconcile::{LinkRun, ListenerRun, Wanted};
+use crate::replicas::is_within;
 use crate::site::Site;
 use crate::status::ready;
 
@@ -27,7 +28,8 @@ use services::{datagrams, is_udp};
 
 impl Site {
     pub(crate) fn link_resources(&self) -> Vec<LinkResource> {
-        let up = self.links.all();
+        let mut up = self.links.all();
+        up.retain(|link| !is_within(self.own_id(), link));
         let running = self.running.lock();
         let mut shown: Vec<*const Link> = Vec::new();
         let mut items: Vec<LinkResource> = Vec::new();

@@ -32,6 +32,7 @@ impl Bed {
             credentials: None,
             version: "0".into(),
             namespace: None,
+            replica: None,
             ephemeral: false,
             name_prefix: None,
             proxy: None,
