@@ -8,24 +8,27 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use van_api::{ApiSocket, MetricsServer};
+use van_api::{ApiSocket, MetricsServer, Ready};
 use van_net::Tasks;
 use van_site::Site;
 
 /// Time until a place that was taken is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// Where and how probes and metrics are answered.
+pub(crate) struct Places<'a> {
+    pub(crate) runtime_dir: &'a Path,
+    /// Who may ask at the socket.
+    pub(crate) group: &'a str,
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) ready: Ready,
+}
+
 /// Serves metrics at `metrics.sock` of the runtime directory and, where wanted, at a port. What can't
 /// be had is told and does not keep the site from its work.
-pub(crate) fn start(
-    site: &Arc<Site>,
-    tasks: &Tasks,
-    runtime_dir: &Path,
-    group: &str,
-    listen: Option<SocketAddr>,
-    stop: &CancellationToken,
-) {
-    let server = MetricsServer::new(site.clone(), stop.clone());
+pub(crate) fn start(site: &Arc<Site>, tasks: &Tasks, places: Places<'_>, stop: &CancellationToken) {
+    let Places { runtime_dir, group, listen, ready } = places;
+    let server = MetricsServer::new(site.clone(), stop.clone(), ready);
     match ApiSocket::bind(&runtime_dir.join("metrics.sock"), group) {
         Ok(socket) => tasks.spawn_to_end("metrics socket", server.clone().run_unix(socket)),
         Err(error) => warn!(%error, "there is no socket for metrics"),

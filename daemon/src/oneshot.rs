@@ -51,6 +51,7 @@ fn run(exports: &[Pair<Target>], imports: &[Pair<Bind>], args: &OneShotArgs) -> 
     let environment = Environment {
         version: env!("CARGO_PKG_VERSION").into(),
         namespace: None,
+        replica: None,
         ephemeral: true,
         name_prefix: args.site_name.is_none().then(|| format!("export-{}", paths::host_name())),
         runtime_dir: None,

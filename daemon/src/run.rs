@@ -17,6 +17,7 @@ use van_store::{Store, StoreError};
 
 use crate::cli::RunArgs;
 use crate::kubernetes::{self, Namespace};
+use crate::metrics::Places;
 use crate::process::{Exit, IN_USE};
 use crate::{Outcome, files, log, metrics, paths, sockets, systemd};
 
@@ -51,6 +52,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
     let environment = Environment {
         version: env!("CARGO_PKG_VERSION").into(),
         namespace: namespace.as_ref().map(|namespace| namespace.name().to_owned()),
+        replica: namespace.as_ref().map(Namespace::replica),
         ephemeral: false,
         name_prefix: None,
         runtime_dir: Some(runtime_dir),
@@ -99,15 +101,15 @@ async fn serve(
     let server = Server::new(api, site.clone()).refusing_itself();
     tasks.spawn_to_end("api", server.run(stop_api.clone()));
     if let Some(folder) = &runtime_dir {
-        metrics::start(&site, &tasks, folder, &group, listen, &stop_api);
+        let ready = namespace.as_ref().map_or_else(|| Arc::new(|| Ok(())) as _, Namespace::ready);
+        let places = Places { runtime_dir: folder, group: &group, listen, ready };
+        metrics::start(&site, &tasks, places, &stop_api);
     }
     let mut signals = Signals::new().map_err(|e| Exit::failed("start", e))?;
     info!(site = %site.name(), id = %site.own_id(), socket = %socket.display(), "ready");
     systemd::ready(&status_line(&site));
     tasks.spawn("status", tell_status(site.clone()));
-    if let Some(namespace) = namespace {
-        namespace.steer(&site, &tasks);
-    }
+    let steered = namespace.map(|namespace| namespace.steer(&site, &tasks));
     if let Some(interval) = systemd::watchdog_interval() {
         tasks.spawn("watchdog", feed_watchdog(site.clone(), interval));
     }
@@ -120,11 +122,17 @@ async fn serve(
     }
     info!("stopping");
     systemd::stopping();
+    if let Some(steered) = &steered {
+        steered.hand_over(signals.end()).await;
+    }
     site.stop(signals.end()).await;
     stop_api.cancel();
     tasks.cancel();
     // What is being written is written; the timers that tasks wait for end with the runtime.
     let _ = tokio::time::timeout(STOP_PATIENCE, tasks.wait()).await;
+    if let Some(steered) = steered {
+        steered.resign().await;
+    }
     Ok(())
 }
 

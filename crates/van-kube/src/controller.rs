@@ -17,7 +17,8 @@ use tokio::task::JoinSet;
 use tracing::warn;
 use van_model::Address;
 
-use crate::index::{Key, Kind};
+use crate::index::{Index, Key, Kind};
+use crate::leading::Leading;
 use crate::outbox::MANAGER;
 use crate::plan::{Context, Made, Offered, Plan, Verdict, WantedGrant, plan};
 use crate::secrets::Secrets;
@@ -50,10 +51,24 @@ pub trait Host: Send + Sync + 'static {
     fn running(&self, plan: &Plan) -> BTreeMap<Key, Running>;
     /// The tokens that can be redeemed or were, by name: until when, and by whom.
     fn tokens(&self) -> BTreeMap<String, Issued>;
+    /// Says which other pods are this site's, and which of all leads.
+    fn replicas(&self, replicas: &Replicas);
     /// Issues a token of this name: the line that admits another site. The error is a sentence.
     fn issue(&self, name: &str, grant: &WantedGrant) -> Result<String, String>;
     /// Revokes a token.
     fn revoke(&self, name: &str);
+}
+
+/// The other pods of the site, and the one that leads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replicas {
+    /// The others that run, by name: where they are, and whether they are ready.
+    pub others: BTreeMap<String, (IpAddr, bool)>,
+    /// Whether this pod leads. One that has no others does what a leader does for the site, though it may not
+    /// write to the API server yet.
+    pub leads: bool,
+    /// The one that leads, where it is another.
+    pub leader: Option<IpAddr>,
 }
 
 /// A token that was issued.
@@ -89,7 +104,7 @@ pub struct Controller {
     watches: Arc<Watches>,
     secrets: Arc<Secrets>,
     recorder: Recorder,
-    leads: watch::Receiver<bool>,
+    leading: Leading,
     /// The watches end with it.
     tasks: JoinSet<()>,
 }
@@ -109,14 +124,14 @@ struct Memory {
 }
 
 impl Controller {
-    /// Begins to follow. `leads`: whether this replica writes.
-    pub fn start(client: Client, config: ControllerConfig, leads: watch::Receiver<bool>) -> Self {
+    /// Begins to follow; of several pods the one that leads writes.
+    pub fn start(client: Client, config: ControllerConfig, leading: Leading) -> Self {
         let mut tasks = JoinSet::new();
         let watches = Watches::start(&client, &config.namespace, &mut tasks);
         let secrets = Secrets::new(client.clone(), &config.namespace, config.secret_files.clone());
         let reporter = Reporter { controller: MANAGER.into(), instance: Some(config.pod.clone()) };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, config, watches, secrets, recorder, leads, tasks }
+        Self { client, config, watches, secrets, recorder, leading, tasks }
     }
 
     /// Waits until the namespace has a Site that can be used: what it wants. `waiting` is told, again
@@ -167,10 +182,11 @@ impl Controller {
     pub async fn run(mut self, host: Arc<impl Host>) {
         let mut memory = Memory::default();
         let mut changes = host.changes();
-        let mut leads = self.leads.clone();
+        let Leading { mut leads, mut leader } = self.leading.clone();
         loop {
             changes.mark_unchanged();
             leads.mark_unchanged();
+            leader.mark_unchanged();
             let done = self.turn(&*host, &mut memory).await;
             memory.pause = match (done, memory.pause) {
                 (true, _) => None,
@@ -187,7 +203,8 @@ impl Controller {
                 () = self.watches.changed() => {}
                 () = self.secrets.changed() => {}
                 changed = changes.changed() => if changed.is_err() { break },
-                _ = leads.changed() => {}
+                Ok(()) = leads.changed() => {}
+                Ok(()) = leader.changed() => {}
                 () = again => {}
             }
             tokio::time::sleep(GATHER).await;
@@ -214,10 +231,24 @@ impl Controller {
         }
     }
 
+    fn replicas(&self, index: &Index) -> Replicas {
+        let pods = index.labelled();
+        let pods = pods.with(&self.config.own_labels).into_iter();
+        let others = pods.filter(|pod| pod.meta.name != self.config.pod && !pod.is_ending);
+        let others: BTreeMap<_, _> = others
+            .filter_map(|pod| Some((pod.meta.name.clone(), (pod.ip?, pod.is_ready))))
+            .collect();
+        let leads = *self.leading.leads.borrow() || others.is_empty();
+        let leader = self.leading.leader.borrow();
+        let leader = leader.as_ref().and_then(|leader| others.get(leader)).filter(|_| !leads);
+        Replicas { leads, leader: leader.map(|(ip, _)| *ip), others }
+    }
+
     /// Makes a plan and brings it about; returns whether nothing is to be tried again.
     async fn turn(&self, host: &impl Host, memory: &mut Memory) -> bool {
         memory.hear(host.offered());
         let index = self.watches.index();
+        host.replicas(&self.replicas(&index));
         let fresh = plan(&index, &self.context(&memory.offered, &host.linked()));
         self.secrets.follow(&fresh.secret_files, &fresh.tokens);
         // A Site that is gone, or was broken, does not end what runs.
@@ -232,7 +263,7 @@ impl Controller {
         }
         memory.plan = fresh;
         let mut done = memory.applied.as_ref().is_none_or(Result::is_ok);
-        if *self.leads.borrow() {
+        if *self.leading.leads.borrow() {
             done &= self.make(&index, memory).await;
             done &= self.grant(host, memory).await;
             done &= self.tell(host, &index, memory).await;

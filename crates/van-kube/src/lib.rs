@@ -12,6 +12,7 @@
 
 mod controller;
 mod index;
+mod leading;
 mod object;
 mod outbox;
 mod plan;
@@ -21,9 +22,10 @@ mod state;
 mod status;
 mod watches;
 
-pub use controller::{Controller, ControllerConfig, Host, Issued};
+pub use controller::{Controller, ControllerConfig, Host, Issued, Replicas};
 pub use index::{Any, Index, Key, Kind};
 pub use kube::Client;
+pub use leading::{Candidate, Leading, number};
 pub use object::{Endpoint, Meta, Object, Pod, PodPort, Service, ServicePort, Slice, Workload};
 pub use plan::{
     Context, Made, Offered, Owner, Plan, SiteSettings, Verdict, WantedGrant, WantedHeadless,

@@ -76,8 +76,8 @@ struct Cluster {
     /// Ingress=HOST, Route or Route=HOST, Gateway=HOST; repeat it for several; in a cluster only
     #[arg(long, value_name = "TYPE[=HOST]")]
     access: Vec<Way>,
-    /// How many pods; in a cluster only
-    #[arg(long, value_name = "COUNT")]
+    /// How many pods; two or more carry flows together, and one may end without loss; in a cluster only
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=16))]
     replicas: Option<u16>,
 }
 
@@ -157,10 +157,6 @@ impl Init {
 
     /// Installs the site into a namespace, or changes what is there.
     async fn in_cluster(&self, output: Output, cluster: &crate::kube::Cluster) -> Outcome {
-        if self.cluster.replicas.is_some_and(|replicas| replicas > 1) {
-            return Err(Problem::usage("several pods of one site are not in this version yet")
-                .hint("leave --replicas out; a pod that ends is replaced by the cluster"));
-        }
         let access = self.cluster.access.iter().map(|Way { kind, host }| van_crd::Access {
             kind: kind.clone(),
             host: host.clone(),

@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use kube::api::{Api, AttachParams, AttachedProcess, ListParams};
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::install::{LEASE, api_of};
 use super::pod::Pod;
 use super::{Cluster, POD_LABEL, problem};
 use crate::error::{Exit, Outcome, Problem};
@@ -20,7 +22,9 @@ pub(crate) async fn connect(cluster: &Cluster) -> Outcome<Box<dyn Stream>> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let listed = pods.list(&ListParams::default().labels(POD_LABEL)).await;
     let listed = listed.map_err(|error| problem("vand's pods can't be listed", error))?;
-    let name = leading(&listed.items).ok_or_else(|| absent(cluster, &listed.items))?;
+    let leader = leader(cluster).await;
+    let name = leading(&listed.items, leader.as_deref());
+    let name = name.ok_or_else(|| absent(cluster, &listed.items))?;
     let params = AttachParams::default().stderr(false).stdin(true).stdout(true);
     let attached = pods.exec(&name, ["vanctl", "api-proxy"], &params).await;
     let attached =
@@ -30,11 +34,23 @@ pub(crate) async fn connect(cluster: &Cluster) -> Outcome<Box<dyn Stream>> {
     Ok(Box::new(stream))
 }
 
-/// The pod that is asked: of those that run the oldest, which leads.
-fn leading(pods: &[Pod]) -> Option<String> {
-    let age =
-        |pod: &&Pod| (!pod.is_ready(), pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
-    pods.iter().filter(|pod| pod.runs()).min_by_key(age)?.metadata.name.clone()
+/// The pod that leads, as far as the caller may know.
+async fn leader(cluster: &Cluster) -> Option<String> {
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": LEASE },
+    });
+    let (leases, name) = api_of(cluster, &lease);
+    let lease = leases.get_opt(&name).await.ok()??;
+    lease.data["spec"]["holderIdentity"].as_str().map(Into::into)
+}
+
+/// The pod that is asked: the one that leads; where that is not known, the oldest of those that run.
+fn leading(pods: &[Pod], leader: Option<&str>) -> Option<String> {
+    let order = |pod: &&Pod| {
+        let leads = leader.is_some() && pod.metadata.name.as_deref() == leader;
+        (!leads, !pod.is_ready(), pod.metadata.creation_timestamp.as_ref().map(|time| time.0))
+    };
+    pods.iter().filter(|pod| pod.runs()).min_by_key(order)?.metadata.name.clone()
 }
 
 fn absent(cluster: &Cluster, pods: &[Pod]) -> Problem {

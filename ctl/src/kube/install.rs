@@ -38,6 +38,9 @@ const GRACE: Duration = Duration::from_secs(60);
 /// The image unless said otherwise.
 const IMAGE: &str = "localhost/vand:latest";
 
+/// The Lease of the pod that leads.
+pub(super) const LEASE: &str = "vand";
+
 /// How a site is installed.
 #[derive(Debug, Clone)]
 pub(crate) struct Install {
@@ -107,9 +110,12 @@ pub(crate) async fn with_present(cluster: &Cluster, mut install: Install) -> Out
     let (deployments, name) = api_of(cluster, &documents(BASE[2])?.remove(0));
     let there = deployments.get_opt(&name).await;
     let there = there.map_err(|error| problem("the deployment can't be read", error))?;
-    if let (Some(there), None) = (there, &install.image) {
-        let image = &there.data["spec"]["template"]["spec"]["containers"][0]["image"];
-        install.image = image.as_str().map(Into::into);
+    if let Some(there) = there {
+        let spec = &there.data["spec"];
+        let image = &spec["template"]["spec"]["containers"][0]["image"];
+        install.image = install.image.or_else(|| image.as_str().map(Into::into));
+        let replicas = spec["replicas"].as_u64().and_then(|count| count.try_into().ok());
+        install.replicas = install.replicas.or(replicas);
     }
     Ok(install)
 }
@@ -212,7 +218,10 @@ pub(crate) async fn uninstall(output: Output, cluster: &Cluster, definitions: bo
     wait_until_gone(output, cluster).await?;
     let state =
         json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "vand-state" } });
-    let mut objects = vec![state];
+    let lead = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": LEASE },
+    });
+    let mut objects = vec![state, lead];
     for text in BASE.iter().rev() {
         objects.extend(documents(text)?);
     }
@@ -296,7 +305,7 @@ async fn apply(cluster: &Cluster, object: &Value) -> Outcome {
     }
 }
 
-fn api_of(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String) {
+pub(super) fn api_of(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (kind, version) = (text(&object["kind"]), text(&object["apiVersion"]));
     let (group, version) = version.split_once('/').unwrap_or(("", &version));

@@ -1,25 +1,31 @@
 //! A running site as the controller of its namespace sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use van_api::SiteApi as _;
-use van_kube::{Host, Issued, Key, Kind, Offered, Plan, Running, WantedGrant};
+use van_kube::{Host, Issued, Key, Kind, Offered, Plan, Replicas, Running, WantedGrant};
 use van_model::api::{TokenCreate, TokenView};
 use van_model::status::LinkState;
-use van_model::{Address, Conditions};
-use van_site::{ForeignSpecs, Site};
+use van_model::{Address, Conditions, LINK_PORT};
+use van_site::{ForeignSpecs, Leader, Site};
+
+use super::readiness::Readiness;
 
 /// Steers one site.
 pub(super) struct SiteHost {
     site: Arc<Site>,
+    readiness: Arc<Readiness>,
+    /// The pod's own address.
+    ip: IpAddr,
 }
 
 impl SiteHost {
-    pub(super) fn new(site: Arc<Site>) -> Self {
-        Self { site }
+    pub(super) fn new(site: Arc<Site>, readiness: Arc<Readiness>, ip: IpAddr) -> Self {
+        Self { site, readiness, ip }
     }
 
     fn site_status(&self) -> Running {
@@ -136,6 +142,23 @@ impl Host for SiteHost {
             (token.name, issued)
         };
         tokens.map(issued).collect()
+    }
+
+    fn replicas(&self, replicas: &Replicas) {
+        let ready = replicas.others.values().filter(|(_, is_ready)| *is_ready).count();
+        self.readiness.note_others(ready);
+        let place = |ip: IpAddr| SocketAddr::new(ip, LINK_PORT);
+        self.site.set_leader(match (replicas.leads, replicas.leader) {
+            (true, _) => Leader::Here,
+            (false, Some(ip)) => Leader::There(place(ip)),
+            (false, None) => Leader::Unknown,
+        });
+        // Of each two the one whose address is higher dials. Edge sites accept no links, and need none among
+        // themselves: each has its own to an interior site.
+        let is_dialled = |ip: &IpAddr| *ip < self.ip && !self.site.accepting().is_empty();
+        let others = replicas.others.iter().filter(|(_, (ip, _))| is_dialled(ip));
+        let others = others.map(|(name, (ip, _))| (name.clone(), place(*ip)));
+        self.site.set_replicas(&others.collect());
     }
 
     fn issue(&self, name: &str, grant: &WantedGrant) -> Result<String, String> {
