@@ -1,12 +1,16 @@
-//! Two sessions driven by events: each byte of each stream arrives, in order, and all ends.
+//! Two sessions driven by events: each byte of each stream arrives, in order, datagrams arrive whole, and all ends.
 //!
 //! The oracle is the simulation's (`crates/van-mux/tests/simulation`). Events are read by hand, one
 //! byte for the choice and the next for its arguments, so that a corpus file stays what it is.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use van_model::SiteId;
-use van_mux::{Budget, Config, GoAwayReason, Hello, ResetCode, Session, Side, VERSION};
+use van_mux::{
+    Budget, Config, DATAGRAMS, GoAwayReason, Hello, MAX_DATAGRAM, Open, ResetCode, Session, Side,
+    StreamId, VERSION,
+};
 
 use super::end::{Due, End};
 use super::flow::{End as FlowEnd, Half, Reader, Spec, Supply};
@@ -23,6 +27,9 @@ struct Pair {
     specs: Vec<Spec>,
     /// Who opened, and whether it was ended by an event or may be refused.
     flows: Vec<(usize, bool)>,
+    /// Datagrams on their way from each end, and who opened their stream.
+    sent: [VecDeque<(StreamId, Vec<u8>)>; 2],
+    exchanges: Vec<(usize, StreamId)>,
     going: bool,
 }
 
@@ -35,7 +42,16 @@ pub(crate) fn run(data: &[u8]) {
     };
     let ends = [end(0, Side::Dialler), end(1, Side::Acceptor)];
     let wires = [Vec::new(), Vec::new()];
-    let mut pair = Pair { now, ends, wires, specs: Vec::new(), flows: Vec::new(), going: false };
+    let mut pair = Pair {
+        now,
+        ends,
+        wires,
+        specs: Vec::new(),
+        flows: Vec::new(),
+        sent: Default::default(),
+        exchanges: Vec::new(),
+        going: false,
+    };
     for side in [0, 1] {
         pair.transmit(side, 0);
         pair.deliver(side, usize::MAX);
@@ -44,6 +60,13 @@ pub(crate) fn run(data: &[u8]) {
     while let Some(choice) = bytes.next() {
         let mut next = || bytes.next().unwrap_or(0);
         let side = usize::from(choice & 1);
+        if choice >> 5 == 7 {
+            match choice & 2 {
+                0 => pair.exchange(side),
+                _ => pair.datagram(side, [next(), next(), next()]),
+            }
+            continue;
+        }
         match (choice >> 1) % 8 {
             0 => pair.open(side, [next(), next(), next(), next()]),
             1 => pair.transmit(side, usize::from(next()) << 8),
@@ -109,6 +132,50 @@ impl Pair {
         let bytes = std::mem::replace(&mut self.wires[from], rest);
         let result = self.ends[1 - from].receive(self.now, &bytes, &self.specs);
         result.expect("a correct peer is not refused");
+        for (stream, datagram) in std::mem::take(&mut self.ends[1 - from].datagrams) {
+            // Those of streams that are over were passed over.
+            let arrived =
+                std::iter::from_fn(|| self.sent[from].pop_front()).find(|s| s.0 == stream);
+            let (_, sent) = arrived.expect("a datagram that was never sent");
+            assert!(sent == datagram, "a datagram of {} bytes is another", sent.len());
+        }
+    }
+
+    /// Opens a stream of datagrams.
+    fn exchange(&mut self, side: usize) {
+        if self.exchanges.len() >= MAX_FLOWS {
+            return;
+        }
+        let open = Open::datagrams("dns".parse().expect("an address"), ([192, 0, 2, 1], 53).into());
+        match self.ends[side].session.open(self.now, &open) {
+            Ok(stream) => {
+                self.ends[side].exchanges.insert(stream, false);
+                self.exchanges.push((side, stream));
+            }
+            Err(_) => assert!(self.going, "a session that goes on takes streams"),
+        }
+    }
+
+    /// Sends a datagram over one of the streams that were accepted, or ends the stream.
+    fn datagram(&mut self, side: usize, [which, size, fill]: [u8; 3]) {
+        let end = &mut self.ends[side];
+        let open: Vec<_> =
+            end.exchanges.iter().filter(|(_, ready)| **ready).map(|(s, _)| *s).collect();
+        let Some(nth) = usize::from(which).checked_rem(open.len()) else { return };
+        let stream = open[nth];
+        if fill == 0 {
+            end.session.reset(stream, ResetCode::Gone);
+            end.exchanges.remove(&stream);
+            return;
+        }
+        let datagram = vec![fill; (usize::from(size) * 257).min(MAX_DATAGRAM)];
+        // What opens or accepts the stream goes first.
+        end.session.take_control(&mut self.wires[side]);
+        for (header, part) in Session::datagram_frames(stream, &datagram) {
+            self.wires[side].extend_from_slice(&header);
+            self.wires[side].extend_from_slice(part);
+        }
+        self.sent[side].push_back((stream, datagram));
     }
 
     fn reset(&mut self, side: usize, which: u8) {
@@ -137,6 +204,11 @@ impl Pair {
 
     /// Lets all go on until nothing does.
     fn settle(&mut self) {
+        for (side, stream) in std::mem::take(&mut self.exchanges) {
+            if self.ends[side].exchanges.remove(&stream).is_some() {
+                self.ends[side].session.reset(stream, ResetCode::Gone);
+            }
+        }
         for _ in 0..10_000 {
             self.now += Duration::from_millis(1);
             for side in [0, 1] {
@@ -166,6 +238,7 @@ impl Pair {
         }
         for end in &self.ends {
             assert!(end.flows.is_empty(), "a flow goes on for ever");
+            assert!(end.exchanges.is_empty(), "a stream of datagrams goes on for ever");
             assert_eq!(end.session.streams(), 0, "the session keeps what is over");
         }
     }
@@ -187,7 +260,7 @@ fn hello(i: u8) -> Hello {
         connection: 0,
         initial_credit: 8192,
         max_streams: 1000,
-        capabilities: vec![],
+        capabilities: vec![DATAGRAMS.into()],
         link_name: None,
     }
 }

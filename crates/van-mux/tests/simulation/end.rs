@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use van_mux::{
-    Accept, Deframer, Event, GoAwayReason, Hello, MAX_PAYLOAD, Open, ProtocolError, ResetCode,
-    Session, Side, StreamId, Taken,
+    Accept, Deframer, Event, GoAwayReason, Hello, Kind, MAX_PAYLOAD, Open, ProtocolError,
+    ResetCode, Session, Side, StreamId, Taken,
 };
 
 use super::flow::{End as FlowEnd, Flow, Reader, Sink, Source, Spec};
@@ -39,6 +39,10 @@ pub(crate) struct End {
     pub(crate) peer: Option<Hello>,
     pub(crate) peer_goes: Option<GoAwayReason>,
     pub(crate) due: Vec<(Duration, Due)>,
+    /// Streams of datagrams, and whether they were accepted.
+    pub(crate) exchanges: BTreeMap<StreamId, bool>,
+    /// Datagrams that came and were not looked at yet.
+    pub(crate) datagrams: Vec<(StreamId, Vec<u8>)>,
 }
 
 impl End {
@@ -52,6 +56,8 @@ impl End {
             peer: None,
             peer_goes: None,
             due: Vec::new(),
+            exchanges: BTreeMap::new(),
+            datagrams: Vec::new(),
         }
     }
 
@@ -110,16 +116,26 @@ impl End {
     fn event(&mut self, event: Event<'_>, specs: &[Spec]) {
         match event {
             Event::Hello(hello) => self.peer = Some(*hello),
+            Event::Open { stream, open } if open.kind == Kind::Datagrams => {
+                self.exchanges.insert(stream, true);
+                self.session.accept(stream, &Accept { connect_us: 1, target: String::new() });
+            }
             Event::Open { stream, open } => {
                 let index: usize = open.hint.parse().expect("the flow's number");
                 self.add(stream, index, &specs[index], false);
                 self.due.push((specs[index].answer.0, Due::Answer(stream)));
+            }
+            Event::Accepted { stream, .. } if self.exchanges.contains_key(&stream) => {
+                assert_eq!(self.exchanges.insert(stream, true), Some(false), "accepted twice");
             }
             Event::Accepted { stream, accept } => {
                 let flow = self.flows.get_mut(&stream).expect("ACCEPT only where OPEN was sent");
                 assert!(!flow.accepted, "accepted twice");
                 assert_eq!(accept.target, flow.index.to_string());
                 flow.accepted = true;
+            }
+            Event::Reset { stream, .. } if self.exchanges.contains_key(&stream) => {
+                self.exchanges.remove(&stream);
             }
             Event::Reset { stream, code } => {
                 assert!(self.flows.contains_key(&stream), "RESET of no stream");
@@ -129,7 +145,10 @@ impl End {
             Event::GoAway(reason) => self.peer_goes = Some(reason),
             Event::RoundTrip(_) => {}
             Event::Data { .. } => unreachable!("handled with its bytes"),
-            Event::Datagram { .. } => unreachable!("no stream of datagrams is opened"),
+            Event::Datagram { stream, bytes } => {
+                assert_eq!(self.exchanges.get(&stream), Some(&true), "datagrams of no stream");
+                self.datagrams.push((stream, bytes.into_owned()));
+            }
         }
     }
 
