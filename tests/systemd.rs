@@ -228,3 +228,40 @@ fn a_token_may_be_a_credential() {
     unit.hears("that it is ready", |line| line == "READY=1");
     unit.process().kill();
 }
+
+#[test]
+fn certificates_may_be_credentials() {
+    let (port, echo) = (free_port(), Echo::start());
+    let toml = format!(
+        "{HERE}[[listener]]\nname = \"web\"\naddress = \"web\"\nbind = \"127.0.0.1:{port}\"\n\
+         tls = {{ certificate = \"credential:web.crt\", key = \"credential:web.key\" }}\n\
+         [[connector]]\nname = \"web\"\naddress = \"web\"\ntarget = \"127.0.0.1:{}\"\n",
+        echo.port()
+    );
+    let mut unit = Unit::new(&toml);
+    unit.start(None, &[]);
+    unit.hears("that it is ready", |line| line == "READY=1");
+    let told = unit.vanctl().run("listener status web -o json").ok();
+    assert!(told.contains("LoadCredential=web.crt:"), "{told}");
+    unit.process().kill();
+
+    let folder = unit.path("credentials");
+    fs::create_dir(&folder).unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["web.example".to_owned()]).unwrap();
+    fs::write(folder.join("web.crt"), made.cert.pem()).unwrap();
+    fs::write(folder.join("web.key"), made.signing_key.serialize_pem()).unwrap();
+    unit.start(None, &[("CREDENTIALS_DIRECTORY", &folder)]);
+    unit.hears("that it is ready", |line| line == "READY=1");
+    let shown = || {
+        let client = Command::new("openssl")
+            .args(["s_client", "-servername", "web.example", "-verify_return_error", "-CAfile"])
+            .arg(folder.join("web.crt"))
+            .args(["-connect", &format!("127.0.0.1:{port}")])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&client.stdout).contains("Verification: OK")
+    };
+    wait_until(DEADLINE, "clients were shown the certificate", shown);
+    unit.process().kill();
+}

@@ -269,6 +269,47 @@ fn new_files_are_used_and_bad_ones_are_told() {
 }
 
 #[test]
+fn no_client_is_lost_while_files_are_replaced() {
+    let lab = Lab::start();
+    lab.offer(mirror(), "--protocol http");
+    let options = lab.ending_tls();
+    let port = lab.listen(&format!("--protocol http {options}"));
+    let ca = text(&lab.authority.file());
+    let served = lab.authority.file().with_file_name("server.crt");
+    // Longer than two looks at the files, which are 5 s apart.
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(12);
+    let goes_on = || std::time::Instant::now() < end;
+    let seen: std::collections::BTreeSet<String> = thread::scope(|scope| {
+        scope.spawn(|| {
+            for turn in (0..).take_while(|_| goes_on()) {
+                let (certificate, key) =
+                    lab.authority.issue(&format!("turn-{turn}"), &["localhost"]);
+                // One after the other, so that a look may come between.
+                for (new, old) in
+                    [(certificate, served.clone()), (key, served.with_extension("key"))]
+                {
+                    std::fs::rename(new, old).unwrap();
+                    thread::sleep(std::time::Duration::from_millis(5));
+                }
+            }
+        });
+        let client = || {
+            let mut names = Vec::new();
+            while goes_on() {
+                let ran = curl(&format!("-v --cacert {ca} https://localhost:{port}/"));
+                assert!(ran.good, "{}", ran.err);
+                let name = ran.err.lines().find(|line| line.contains("subject:"));
+                names.push(name.unwrap_or_default().to_owned());
+            }
+            names
+        };
+        let clients: Vec<_> = (0..2).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    assert!(seen.len() > 1, "no new files were used: {seen:?}");
+}
+
+#[test]
 fn a_client_that_speaks_no_tls_hears_an_alert() {
     let lab = Lab::start();
     lab.offer(mirror(), "--protocol http");

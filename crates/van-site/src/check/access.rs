@@ -13,6 +13,9 @@ use crate::site::Site;
 /// Rights of the group and of others.
 const OTHERS: u32 = 0o077;
 
+/// Rights of others alone.
+const EVERYBODY: u32 = 0o007;
+
 /// A file or folder that is for the daemon alone.
 fn private(what: &str, place: &Path, found: Result<u32, String>) -> CheckLine {
     let shown = place.display();
@@ -23,6 +26,21 @@ fn private(what: &str, place: &Path, found: Result<u32, String>) -> CheckLine {
         Ok(mode) => {
             CheckLine::warning(what, format!("others may use {shown}: its mode is {mode:04o}"))
                 .hint(format!("chmod go= {shown}"))
+        }
+        Err(why) => CheckLine::warning(what, format!("{shown} can't be looked at: {why}")),
+    }
+}
+
+/// The key of a listener or connector. Its group may well be the daemon's.
+fn tls_key(of: &str, place: &Path, found: Result<u32, String>) -> CheckLine {
+    let (what, shown) = (format!("config/tls-key-{of}"), place.display());
+    match found {
+        Ok(mode) if mode & EVERYBODY == 0 => {
+            CheckLine::passed(what, format!("not everybody may use {shown}"))
+        }
+        Ok(mode) => {
+            CheckLine::warning(what, format!("everybody may use {shown}: its mode is {mode:04o}"))
+                .hint(format!("chmod o= {shown}"))
         }
         Err(why) => CheckLine::warning(what, format!("{shown} can't be looked at: {why}")),
     }
@@ -62,7 +80,26 @@ impl Site {
         if let Some(identity) = &config.identity {
             lines.push(private("config/identity-key", &identity.key, mode(&identity.key)));
         }
+        for (name, key) in self.tls_keys() {
+            let place = Path::new(&key);
+            lines.push(tls_key(&name, place, mode(place)));
+        }
         lines
+    }
+
+    /// Keys of listeners and connectors that are files of their own: a credential is the service manager's to guard.
+    fn tls_keys(&self) -> Vec<(String, String)> {
+        let running = self.running.lock();
+        let listeners = running.listeners.iter().filter_map(|(name, run)| {
+            let tls = run.wanted.spec.tls.as_ref()?;
+            Some((format!("listener-{name}"), tls.key.clone()))
+        });
+        let connectors = running.connectors.iter().filter_map(|(name, wanted)| {
+            let tls = wanted.spec.tls.as_ref()?;
+            Some((format!("connector-{name}"), tls.key.clone()?))
+        });
+        let all = listeners.chain(connectors);
+        all.filter(|(_, key)| !key.starts_with("credential:")).collect()
     }
 
     /// The state directory's side.
@@ -85,6 +122,9 @@ mod tests {
         let open = private("x", place, Ok(0o750));
         assert_eq!((open.outcome, open.hint.as_deref()), (Warning, Some("chmod go= /s")));
         assert_eq!(private("x", place, Err("gone".into())).outcome, Warning);
+        assert_eq!(tls_key("listener-web", place, Ok(0o640)).outcome, Passed);
+        let open = tls_key("listener-web", place, Ok(0o644));
+        assert_eq!((open.outcome, open.hint.as_deref()), (Warning, Some("chmod o= /s")));
         assert_eq!((group("g", true).outcome, group("g", false).outcome), (Passed, Warning));
     }
 }
