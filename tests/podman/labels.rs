@@ -1,6 +1,6 @@
 //! Containers offer themselves by labels.
 
-use van_testkit::{DEADLINE, wait_until};
+use van_testkit::{DEADLINE, program, wait_until};
 
 use crate::{Site, toml};
 
@@ -67,4 +67,34 @@ fn junk_and_contradicting_labels_are_told_and_the_rest_goes_on() {
         assert!(checked.contains(text), "{text}: {checked}");
     }
     assert_eq!(site.ask().unwrap(), "good");
+}
+
+#[test]
+fn a_labelled_name_server_in_a_container_is_asked() {
+    let site = Site::start("expose_labels = true");
+    let labels = ["van.address=names", "van.port=5300", "van.protocol=udp"];
+    let labels = labels.iter().flat_map(|label| ["--label", label]);
+    // The host's own program, and all that it is linked with.
+    let server = program("dnsmasq", "dnsmasq-base");
+    let folders = ["/usr:/usr:ro", "/usr/lib:/lib:ro", "/usr/lib64:/lib64:ro", "/etc:/etc:ro"];
+    let folders = folders.iter().flat_map(|folder| ["--volume", folder]);
+    let mut words = vec!["run", "--detach", "--stop-signal", "KILL", "--name", "names"];
+    words.extend(labels.chain(folders));
+    words.extend(["served", server.get_program().to_str().unwrap()]);
+    words.extend(["--keep-in-foreground", "--port=5300", "--no-resolv", "--no-hosts"]);
+    words.extend(["--user=root", "--group=root", "--pid-file=", "--conf-file=/dev/null"]);
+    words.push("--address=/vand.test/192.0.2.7");
+    let _id = site.engine.run(&words);
+    wait_until(DEADLINE, "it was offered", || site.is_healthy("podman-names"));
+    let connector = site.connector("podman-names").unwrap();
+    assert_eq!(connector["spec"]["protocol"], "udp");
+    site.vand.ctl("listener create names 127.0.0.1:7002 --protocol udp").ok();
+    let ask = || {
+        let mut dig = program("dig", "bind9-dnsutils");
+        dig.args(["@127.0.0.1", "-p", "7002", "+short", "+tries=3", "+timeout=2", "vand.test"]);
+        site.engine.host.run(dig, b"").ok()
+    };
+    assert_eq!(ask().trim(), "192.0.2.7");
+    let _name = site.engine.run(&["rm", "--force", "--time", "0", "names"]);
+    wait_until(DEADLINE, "it is gone", || site.connector("podman-names").is_none());
 }

@@ -66,6 +66,11 @@ fn workloads_are_verified_and_reached() {
         lab.sites.public.ctl("listener delete web").ok();
         lab.other.ctl("connector delete web").ok();
     }
+    lab.other
+        .ctl(&format!("expose 127.0.0.1:{} --address web --protocol http {tls}", server.port))
+        .ok();
+    let port = lab.listen("--protocol http");
+    assert_eq!(ask(port, ""), "hello by HTTP/1.1 to \n", "exposed");
 }
 
 #[test]

@@ -146,6 +146,8 @@ pub(super) struct Exposed<'a> {
     pub(super) ports: Option<(u16, Option<u16>)>,
     pub(super) protocol: Protocol,
     pub(super) headless: bool,
+    /// How TLS is started towards it.
+    pub(super) tls: Option<&'a van_model::ConnectorTls>,
 }
 
 /// Where a target is, as a Connector says it.
@@ -200,6 +202,7 @@ pub(super) async fn exposed(cluster: &Cluster, asked: &Exposed<'_>) -> Outcome<M
     }
     spec.protocol = Some(asked.protocol.to_string());
     spec.headless = asked.headless;
+    spec.tls = asked.tls.map(without_files).transpose()?;
     let stem: String = Name::from_lossy(&address)
         .map_or_else(|| "service".into(), |name| name.as_str().chars().take(57).collect());
     spec.address = (stem != address).then(|| address.clone());
@@ -270,10 +273,6 @@ pub(super) fn connector(name: &str, view: &ConnectorView) -> Outcome<Manifest> {
         return Err(Problem::usage(format!("{} is not to be had in a cluster", view.target))
             .hint("write HOST:PORT; 'vanctl expose' takes workloads"));
     };
-    if view.tls.is_some() {
-        return Err(Problem::usage("files of TLS are keys of a Secret in a cluster")
-            .hint("apply a Connector with spec.tls"));
-    }
     let crd = van_crd::ConnectorSpec {
         address: view.address.as_ref().map(ToString::to_string),
         port: Some(place.port().into()),
@@ -284,9 +283,20 @@ pub(super) fn connector(name: &str, view: &ConnectorView) -> Outcome<Manifest> {
         proxy_protocol: view.proxy_protocol,
         priority: Some(view.priority.into()),
         weight: view.weight.map(|weight| weight.get().into()),
+        tls: view.tls.as_ref().map(without_files).transpose()?,
         ..Default::default()
     };
     Ok(Manifest::new("Connector", name, &crd))
+}
+
+/// TLS towards targets, as far as it can be said without a Secret.
+fn without_files(tls: &van_model::ConnectorTls) -> Outcome<van_crd::ConnectorTls> {
+    if tls.ca.is_some() || tls.certificate.is_some() {
+        return Err(Problem::usage("files of TLS are keys of a Secret in a cluster")
+            .hint("apply a Connector with spec.tls.secret"));
+    }
+    let server_name = tls.server_name.clone();
+    Ok(van_crd::ConnectorTls { server_name, ..Default::default() })
 }
 
 #[cfg(test)]

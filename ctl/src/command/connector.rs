@@ -97,7 +97,7 @@ impl Command {
 
 /// TLS towards the workload; files are of the daemon's host.
 #[derive(Debug, Args)]
-struct Tls {
+pub(super) struct Tls {
     /// Start TLS towards the workload, whose certificate must be of its host and of an authority that
     /// the daemon's host trusts
     #[arg(long)]
@@ -117,7 +117,7 @@ struct Tls {
 }
 
 impl Tls {
-    fn read(self) -> Option<ConnectorTls> {
+    pub(super) fn read(self) -> Option<ConnectorTls> {
         let file = |text: Option<String>| text.as_deref().map(super::file);
         let tls = ConnectorTls {
             server_name: self.tls_server_name,

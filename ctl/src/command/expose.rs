@@ -42,6 +42,8 @@ pub(crate) struct Expose {
     #[arg(long)]
     headless: bool,
     #[command(flatten)]
+    tls: super::connector::Tls,
+    #[command(flatten)]
     wait: super::Wait,
 }
 
@@ -77,6 +79,7 @@ impl FromStr for Ports {
 
 impl Expose {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
+        let tls = self.tls.read();
         if let Some(cluster) = session.cluster().await? {
             let asked = super::cluster::Exposed {
                 target: &self.target,
@@ -86,6 +89,7 @@ impl Expose {
                     .map(|ports| (ports.service.get(), ports.target.map(NonZeroU16::get))),
                 protocol: self.protocol,
                 headless: self.headless,
+                tls: tls.as_ref(),
             };
             let manifest = super::cluster::exposed(cluster, &asked).await?;
             return super::cluster::make(session, &manifest, Mode::Replace, self.wait.wait).await;
@@ -109,7 +113,7 @@ impl Expose {
             proxy_protocol: false,
             priority: 0,
             weight: None,
-            tls: None,
+            tls,
         };
         let name = connector_name(session, &address, &target).await?;
         make(session, &name, &view, Mode::Replace, &self.wait).await
