@@ -13,6 +13,7 @@
 
 mod access_grant;
 mod access_token;
+mod attached;
 mod connector;
 mod invalid;
 mod link;
@@ -24,6 +25,10 @@ mod tls;
 
 pub use access_grant::{AccessGrant, AccessGrantSpec, AccessGrantStatus, Granted};
 pub use access_token::{AccessToken, AccessTokenSpec, AccessTokenStatus};
+pub use attached::{
+    AttachedConnector, AttachedConnectorBinding, AttachedConnectorBindingSpec,
+    AttachedConnectorSpec,
+};
 pub use connector::{Connector, ConnectorSpec, ConnectorStatus, Targets, Workload, WorkloadKind};
 pub use invalid::Invalid;
 pub use link::{Link, LinkSpec, LinkStatus, SecretKey};

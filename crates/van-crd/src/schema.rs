@@ -5,17 +5,19 @@ use kube::CustomResourceExt as _;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// The kinds and their plural names, as they appear in addresses of the API.
-pub const KINDS: [(&str, &str); 6] = [
+pub const KINDS: [(&str, &str); 8] = [
     ("Site", "sites"),
     ("Link", "links"),
     ("Listener", "listeners"),
     ("Connector", "connectors"),
     ("AccessGrant", "accessgrants"),
     ("AccessToken", "accesstokens"),
+    ("AttachedConnector", "attachedconnectors"),
+    ("AttachedConnectorBinding", "attachedconnectorbindings"),
 ];
 
 /// All definitions, in the order of [`KINDS`].
-pub fn crds() -> [CustomResourceDefinition; 6] {
+pub fn crds() -> [CustomResourceDefinition; 8] {
     [
         without_spec(crate::Site::crd()),
         crate::Link::crd(),
@@ -23,6 +25,8 @@ pub fn crds() -> [CustomResourceDefinition; 6] {
         crate::Connector::crd(),
         without_spec(crate::AccessGrant::crd()),
         crate::AccessToken::crd(),
+        crate::AttachedConnector::crd(),
+        crate::AttachedConnectorBinding::crd(),
     ]
 }
 

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Client, Error};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 use van_model::Address;
 
 use crate::index::{Index, Key, Kind};
 use crate::leading::Leading;
+use crate::neighbours::Neighbours;
 use crate::outbox::MANAGER;
 use crate::plan::{Context, Made, Offered, Plan, Verdict, WantedGrant, plan};
 use crate::secrets::Secrets;
@@ -102,6 +103,9 @@ pub struct Controller {
     client: Client,
     config: ControllerConfig,
     watches: Arc<Watches>,
+    neighbours: Neighbours,
+    /// Something that is followed is another.
+    changed: Arc<Notify>,
     secrets: Arc<Secrets>,
     recorder: Recorder,
     leading: Leading,
@@ -127,11 +131,14 @@ impl Controller {
     /// Begins to follow; of several pods the one that leads writes.
     pub fn start(client: Client, config: ControllerConfig, leading: Leading) -> Self {
         let mut tasks = JoinSet::new();
-        let watches = Watches::start(&client, &config.namespace, &mut tasks);
+        let changed: Arc<Notify> = Arc::default();
+        let (namespace, kinds) = (&config.namespace, &Kind::ALL);
+        let watches = Watches::start(&client, namespace, kinds, changed.clone(), &mut tasks);
+        let neighbours = Neighbours::new(client.clone(), changed.clone());
         let secrets = Secrets::new(client.clone(), &config.namespace, config.secret_files.clone());
         let reporter = Reporter { controller: MANAGER.into(), instance: Some(config.pod.clone()) };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, config, watches, secrets, recorder, leading, tasks }
+        Self { client, config, watches, neighbours, changed, secrets, recorder, leading, tasks }
     }
 
     /// Waits until the namespace has a Site that can be used: what it wants. `waiting` is told, again
@@ -158,7 +165,7 @@ impl Controller {
             } else {
                 waiting(&self.unread());
             }
-            self.watches.changed().await;
+            self.changed.notified().await;
         }
     }
 
@@ -200,7 +207,7 @@ impl Controller {
                 }
             };
             tokio::select! {
-                () = self.watches.changed() => {}
+                () = self.changed.notified() => {}
                 () = self.secrets.changed() => {}
                 changed = changes.changed() => if changed.is_err() { break },
                 Ok(()) = leads.changed() => {}
@@ -228,6 +235,7 @@ impl Controller {
                 .collect(),
             secrets: self.secrets.tokens(),
             secret_files: self.config.secret_files.clone(),
+            neighbours: self.neighbours.all(),
         }
     }
 
@@ -251,6 +259,7 @@ impl Controller {
         host.replicas(&self.replicas(&index));
         let fresh = plan(&index, &self.context(&memory.offered, &host.linked()));
         self.secrets.follow(&fresh.secret_files, &fresh.tokens);
+        self.neighbours.follow(&fresh.neighbours);
         // A Site that is gone, or was broken, does not end what runs.
         if fresh.site.is_some()
             && (memory.applied != Some(Ok(())) || !same_specs(&fresh, &memory.plan))

@@ -21,6 +21,10 @@ pub enum Kind {
     AccessGrant,
     /// `accesstokens.vand.dev`
     AccessToken,
+    /// `attachedconnectorbindings.vand.dev`
+    AttachedConnectorBinding,
+    /// `attachedconnectors.vand.dev`: of other namespaces only.
+    AttachedConnector,
     /// Pods.
     Pod,
     /// Deployments.
@@ -36,14 +40,26 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them, custom resources first.
-    pub const ALL: [Self; 12] = [
+    /// Those of the site's own namespace, custom resources first.
+    pub const ALL: [Self; 13] = [
         Self::Site,
         Self::Link,
         Self::Listener,
         Self::Connector,
         Self::AccessGrant,
         Self::AccessToken,
+        Self::AttachedConnectorBinding,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Pod,
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::DaemonSet,
+    ];
+
+    /// Those of a namespace of which workloads are attached.
+    pub const ATTACHED: [Self; 7] = [
+        Self::AttachedConnector,
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -61,6 +77,8 @@ impl Kind {
             Self::Connector => "Connector",
             Self::AccessGrant => "AccessGrant",
             Self::AccessToken => "AccessToken",
+            Self::AttachedConnectorBinding => "AttachedConnectorBinding",
+            Self::AttachedConnector => "AttachedConnector",
             Self::Pod => "Pod",
             Self::Deployment => "Deployment",
             Self::StatefulSet => "StatefulSet",
@@ -80,6 +98,8 @@ impl Kind {
             Self::Connector => (VAND.0, VAND.1, "connectors"),
             Self::AccessGrant => (VAND.0, VAND.1, "accessgrants"),
             Self::AccessToken => (VAND.0, VAND.1, "accesstokens"),
+            Self::AttachedConnectorBinding => (VAND.0, VAND.1, "attachedconnectorbindings"),
+            Self::AttachedConnector => (VAND.0, VAND.1, "attachedconnectors"),
             Self::Pod => ("", "v1", "pods"),
             Self::Deployment => ("apps", "v1", "deployments"),
             Self::StatefulSet => ("apps", "v1", "statefulsets"),
@@ -99,6 +119,8 @@ impl Kind {
                 | Self::Connector
                 | Self::AccessGrant
                 | Self::AccessToken
+                | Self::AttachedConnectorBinding
+                | Self::AttachedConnector
         )
     }
 }

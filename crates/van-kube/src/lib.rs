@@ -13,6 +13,7 @@
 mod controller;
 mod index;
 mod leading;
+mod neighbours;
 mod object;
 mod outbox;
 mod plan;
@@ -26,6 +27,7 @@ pub use controller::{Controller, ControllerConfig, Host, Issued, Replicas};
 pub use index::{Any, Index, Key, Kind};
 pub use kube::Client;
 pub use leading::{Candidate, Leading, number};
+pub use neighbours::Neighbour;
 pub use object::{Endpoint, Meta, Object, Pod, PodPort, Service, ServicePort, Slice, Workload};
 pub use plan::{
     Context, Made, Offered, Owner, Plan, SiteSettings, Verdict, WantedGrant, WantedHeadless,

@@ -2,6 +2,7 @@
 
 mod access;
 mod annotations;
+mod attached;
 mod connectors;
 mod links;
 mod listeners;
@@ -19,6 +20,7 @@ use van_model::{Address, HostPort, Protocol};
 pub use access::Made;
 
 use crate::index::{Index, Key, Kind};
+use crate::neighbours::Neighbour;
 use crate::object::{Meta, Object};
 
 /// What is known beside the objects.
@@ -38,6 +40,8 @@ pub struct Context {
     pub linked: BTreeSet<String>,
     /// Where keys of Secrets are kept as files: FOLDER/SECRET/KEY.
     pub secret_files: PathBuf,
+    /// Other namespaces that are followed.
+    pub neighbours: BTreeMap<String, Neighbour>,
 }
 
 /// A service that the network offers.
@@ -74,6 +78,8 @@ pub struct Plan {
     pub secret_files: BTreeSet<String>,
     /// Secrets whose keys are needed as tokens.
     pub tokens: BTreeSet<(String, String)>,
+    /// Other namespaces that are to be followed.
+    pub neighbours: BTreeSet<String>,
     /// Objects by which other sites reach this one.
     pub made: Vec<Made>,
     /// Where they reach it, as it goes into tokens.
@@ -192,6 +198,7 @@ pub fn plan(index: &Index, context: &Context) -> Plan {
     plan.add_links(index, context);
     plan.add_grants(index);
     plan.add_connectors(index, context);
+    plan.add_attached(index, context);
     plan.add_listeners(index, context);
     plan
 }

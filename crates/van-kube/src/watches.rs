@@ -23,8 +23,10 @@ const PAGE: u32 = 500;
 
 /// What the watches of a namespace know.
 pub(crate) struct Watches {
+    kinds: &'static [Kind],
     state: Mutex<State>,
-    changed: Notify,
+    /// Shared by the watches of several namespaces.
+    changed: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -34,13 +36,21 @@ struct State {
     settled: BTreeSet<Kind>,
     /// Why a kind can't be followed now.
     troubles: BTreeMap<Kind, String>,
+    /// Kinds that may not be seen now.
+    refused: BTreeSet<Kind>,
 }
 
 impl Watches {
-    /// Follows all kinds, for as long as the tasks live.
-    pub(crate) fn start(client: &Client, namespace: &str, tasks: &mut JoinSet<()>) -> Arc<Self> {
-        let watches = Arc::new(Self { state: Mutex::default(), changed: Notify::new() });
-        for kind in Kind::ALL {
+    /// Follows these kinds, for as long as the tasks live.
+    pub(crate) fn start(
+        client: &Client,
+        namespace: &str,
+        kinds: &'static [Kind],
+        changed: Arc<Notify>,
+        tasks: &mut JoinSet<()>,
+    ) -> Arc<Self> {
+        let watches = Arc::new(Self { kinds, state: Mutex::default(), changed });
+        for kind in kinds.iter().copied() {
             let (client, namespace, watches) =
                 (client.clone(), namespace.to_owned(), watches.clone());
             match kind {
@@ -79,7 +89,7 @@ impl Watches {
 
     /// Whether every kind was read once, or can't be.
     pub(crate) fn is_settled(&self) -> bool {
-        self.state.lock().settled.len() == Kind::ALL.len()
+        self.state.lock().settled.len() == self.kinds.len()
     }
 
     /// Kinds that can't be followed now, and why.
@@ -87,9 +97,9 @@ impl Watches {
         self.state.lock().troubles.clone()
     }
 
-    /// Waits until something changed since this was last asked.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Kinds that may not be seen now, which is another thing than an API server that is away.
+    pub(crate) fn refused(&self) -> BTreeSet<Kind> {
+        self.state.lock().refused.clone()
     }
 
     fn change(&self, change: impl FnOnce(&mut State) -> bool) {
@@ -130,6 +140,7 @@ async fn follow<W>(
             Ok(event) => {
                 watches.change(|state| {
                     let recovered = state.troubles.remove(&kind).is_some();
+                    state.refused.remove(&kind);
                     state.take(kind, event, &mut listed, read) || recovered
                 });
             }
@@ -186,9 +197,15 @@ impl State {
             );
         }
         self.troubles.insert(kind, text);
-        // Workloads that may not be seen are not waited for. Of all else an empty list would be taken for
-        // the wish that nothing be there.
-        let optional = matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet);
+        if code == Some(403) {
+            self.refused.insert(kind);
+        }
+        // Workloads that may not be seen are not waited for, nor a kind that an older definition or Role lacks.
+        // Of all else an empty list would be taken for the wish that nothing be there.
+        let optional = matches!(
+            kind,
+            Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::AttachedConnectorBinding
+        );
         let refused = code.is_some_and(|code| code == 403 || code == 404);
         (optional && refused && self.settled.insert(kind)) || fresh
     }

@@ -15,13 +15,15 @@ use crate::output::Output;
 use crate::wait::{Verdict, until};
 
 /// The definitions of the custom resources.
-const DEFINITIONS: [&str; 6] = [
+const DEFINITIONS: [&str; 8] = [
     include_str!("../../../k8s/crds/sites.yaml"),
     include_str!("../../../k8s/crds/links.yaml"),
     include_str!("../../../k8s/crds/listeners.yaml"),
     include_str!("../../../k8s/crds/connectors.yaml"),
     include_str!("../../../k8s/crds/accessgrants.yaml"),
     include_str!("../../../k8s/crds/accesstokens.yaml"),
+    include_str!("../../../k8s/crds/attachedconnectors.yaml"),
+    include_str!("../../../k8s/crds/attachedconnectorbindings.yaml"),
 ];
 
 /// What a namespace gets.
@@ -199,7 +201,15 @@ async fn wait_for_pods(output: Output, cluster: &Cluster, limit: Duration) -> Ou
 /// The cluster refuses.
 pub(crate) async fn uninstall(output: Output, cluster: &Cluster, definitions: bool) -> Outcome {
     // Links first, so that other sites hear of it; the Site's Services go with it.
-    for kind in ["AccessToken", "Link", "AccessGrant", "Listener", "Connector", "Site"] {
+    for kind in [
+        "AttachedConnectorBinding",
+        "AccessToken",
+        "Link",
+        "AccessGrant",
+        "Listener",
+        "Connector",
+        "Site",
+    ] {
         let objects = match list(cluster, kind).await {
             // Without definitions there are no objects, but there may be the rest.
             Err(problem) if problem.exit == Exit::NotFound => Vec::new(),

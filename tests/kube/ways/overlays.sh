@@ -18,7 +18,7 @@ $VANCTL -n restricted init --image "$IMAGE" --wait 60s >/dev/null
 has '^vand is enabled for namespace "restricted" in interior mode.$' "$VANCTL" -n restricted status
 
 say "kubectl explains every field"
-for kind in site link listener connector accessgrant accesstoken; do
+for kind in site link listener connector accessgrant accesstoken attachedconnector attachedconnectorbinding; do
     has 'DESCRIPTION' $KUBECTL explain "$kind.spec"
 done
 

@@ -111,7 +111,7 @@ impl Plan {
     }
 
     /// Adds a connector for each target of what an object asks for.
-    fn offer(
+    pub(super) fn offer(
         &mut self,
         key: &Key,
         spec: &ConnectorSpec,

@@ -17,6 +17,7 @@ struct Namespace {
     index: Index,
     offered: BTreeMap<Address, Offered>,
     secrets: BTreeMap<(String, String), Result<String, String>>,
+    neighbours: BTreeMap<String, Neighbour>,
     linked: BTreeSet<String>,
 }
 
@@ -103,6 +104,7 @@ impl Namespace {
             secrets: self.secrets.clone(),
             linked: self.linked.clone(),
             secret_files: "/secrets".into(),
+            neighbours: self.neighbours.clone(),
         }
     }
 
@@ -451,4 +453,48 @@ fn many_pods_are_planned_at_once() {
         namespace = namespace.custom(Kind::Connector, &format!("c-{n}"), spec);
     }
     assert_eq!(namespace.plan().connectors.len(), 5000);
+}
+
+#[test]
+fn a_workload_of_another_namespace_is_offered_where_both_sides_agree() {
+    let there = |site: &str| {
+        let spec = json!({ "siteNamespace": site, "selector": { "app": "db" }, "port": 5432 });
+        Namespace::default()
+            .custom(Kind::AttachedConnector, "db", spec)
+            .pod("db-0", "db", "10.0.9.1", true)
+    };
+    let binding = json!({ "connectorNamespace": "data", "address": "database" });
+    let asked = |neighbour: Option<Neighbour>| {
+        let mut world =
+            Namespace::with_site().custom(Kind::AttachedConnectorBinding, "db", binding.clone());
+        world.neighbours.extend(neighbour.map(|known| ("data".to_owned(), known)));
+        world.plan()
+    };
+    let known = |world: Namespace| Neighbour { index: world.index.into(), trouble: None };
+    let verdict =
+        |plan: &Plan| plan.verdicts[&Key::new(Kind::AttachedConnectorBinding, "db")].clone();
+
+    let plan = asked(None);
+    assert!(plan.neighbours.contains("data") && plan.connectors.is_empty());
+    assert!(matches!(verdict(&plan), Verdict::Waiting("NotVisible", _)));
+
+    let refused = Neighbour { trouble: Some("forbidden".into()), ..known(there("ns")) };
+    let plan = asked(Some(refused));
+    assert!(
+        matches!(verdict(&plan), Verdict::Waiting("NotVisible", why) if why.contains("forbidden"))
+    );
+
+    for (world, said) in [(Namespace::default(), "has no"), (there("other"), "namespace other")] {
+        let plan = asked(Some(known(world)));
+        assert!(
+            matches!(verdict(&plan), Verdict::Waiting("NotConsented", why) if why.contains(said)),
+            "{said}"
+        );
+    }
+
+    let plan = asked(Some(known(there("ns"))));
+    assert_eq!(verdict(&plan), Verdict::Accepted);
+    let [connector] = &plan.connectors[..] else { panic!("{:?}", plan.connectors) };
+    assert_eq!(connector.address.as_str(), "database");
+    assert_eq!(connector.target.to_string(), "10.0.9.1:5432");
 }
