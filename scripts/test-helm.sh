@@ -20,10 +20,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chart=k8s/helm/vand
 app=$(awk '$1 == "appVersion:" { print $2 }' "$chart/Chart.yaml")
-"$helm" lint --quiet "$chart"
+"$helm" lint --quiet --kube-version 1.35 "$chart" 2>/dev/null
+
+# rendered OPTIONS…: the chart's objects. That files are followed through links is told on standard error.
+rendered() {
+    "$helm" template site "$chart" --namespace shop --kube-version 1.35 "$@" 2>"$work/log" ||
+        { grep -v '^walk.go' "$work/log" >&2 && exit 1; }
+}
 
 mkdir "$work/chart" "$work/base" "$work/all"
-"$helm" template site "$chart" --namespace shop --set site.create=false >"$work/chart/objects.yaml" 2>"$work/log"
+rendered --set site.create=false >"$work/chart/objects.yaml"
 cp k8s/base/*.yaml "$work/base/"
 cat >"$work/chart/kustomization.yaml" <<YAML
 resources: [objects.yaml]
@@ -37,9 +43,9 @@ for of in chart base; do
 done
 diff "$work/base.yaml" "$work/chart.yaml" || { echo "the chart's objects are not those of k8s/base" >&2 && exit 1; }
 
-"$helm" template site "$chart" --namespace shop --set replicas=2,image.digest=sha256:0,networkPolicy.enabled=true \
+rendered --set replicas=2,image.digest=sha256:0,networkPolicy.enabled=true \
     --set-json 'site.spec={"access":[{"type":"LoadBalancer"}]}' --set podLabels.team=edge \
-    --set 'nodeSelector.disk=ssd,image.pullSecrets={one}' >"$work/all/objects.yaml" 2>"$work/log"
+    --set 'nodeSelector.disk=ssd,image.pullSecrets={one}' >"$work/all/objects.yaml"
 for words in 'image: vand@sha256:0' 'replicas: 2' 'type: LoadBalancer' 'team: edge' 'disk: ssd' 'name: one' \
     'name: vand-guarded' 'name: shop'; do
     grep -q -- "$words" "$work/all/objects.yaml" || { echo "the chart says nowhere '$words'" >&2 && exit 1; }

@@ -234,6 +234,7 @@ impl Controller {
                 .map(|(address, (offered, _))| (address.clone(), offered.clone()))
                 .collect(),
             secrets: self.secrets.tokens(),
+            link_secrets: self.secrets.links(),
             secret_files: self.config.secret_files.clone(),
             neighbours: self.neighbours.all(),
         }

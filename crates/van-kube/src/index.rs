@@ -37,6 +37,8 @@ pub enum Kind {
     Service,
     /// Parts of Services' endpoints.
     EndpointSlice,
+    /// Secrets: only events are told of them.
+    Secret,
 }
 
 impl Kind {
@@ -85,6 +87,7 @@ impl Kind {
             Self::DaemonSet => "DaemonSet",
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
+            Self::Secret => "Secret",
         }
     }
 
@@ -106,6 +109,7 @@ impl Kind {
             Self::DaemonSet => ("apps", "v1", "daemonsets"),
             Self::Service => ("", "v1", "services"),
             Self::EndpointSlice => ("discovery.k8s.io", "v1", "endpointslices"),
+            Self::Secret => ("", "v1", "secrets"),
         }
     }
 

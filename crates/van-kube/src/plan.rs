@@ -36,6 +36,8 @@ pub struct Context {
     pub offered: BTreeMap<Address, Offered>,
     /// What the Secrets of links hold: a token, or why there is none.
     pub secrets: BTreeMap<(String, String), Result<String, String>>,
+    /// Secrets that make links by themselves: a token, or why there is none.
+    pub link_secrets: BTreeMap<String, Result<String, String>>,
     /// Links whose peers are known, so that they need no token.
     pub linked: BTreeSet<String>,
     /// Where keys of Secrets are kept as files: FOLDER/SECRET/KEY.

@@ -18,6 +18,12 @@ use tracing::warn;
 /// The most bytes of a key that is taken for a token.
 const MAX_TOKEN: usize = 64 * 1024;
 
+/// The label of Secrets whose tokens make links by themselves.
+const LINK: &str = "vand.dev/link";
+
+/// The key of such a Secret.
+const TOKEN: &str = "token";
+
 /// The Secrets that are needed, each followed by a watch of its own: no right to list all is needed.
 pub(crate) struct Secrets {
     client: Client,
@@ -34,6 +40,8 @@ struct Inner {
     followed: BTreeMap<String, Followed>,
     as_files: BTreeSet<String>,
     as_tokens: BTreeSet<(String, String)>,
+    /// Those that make links, with what they hold.
+    links: BTreeMap<String, Keys>,
 }
 
 struct Followed {
@@ -53,7 +61,45 @@ impl Drop for Followed {
 impl Secrets {
     pub(crate) fn new(client: Client, namespace: &str, folder: PathBuf) -> Arc<Self> {
         let (inner, changed) = (Mutex::default(), Notify::new());
-        Arc::new(Self { client, namespace: namespace.into(), folder, inner, changed })
+        let secrets =
+            Arc::new(Self { client, namespace: namespace.into(), folder, inner, changed });
+        let links = secrets.clone().watch_links();
+        secrets.inner.lock().tasks.spawn(links);
+        secrets
+    }
+
+    /// The Secrets that make links by themselves: each with its token, or why it has none.
+    pub(crate) fn links(&self) -> BTreeMap<String, Result<String, String>> {
+        let inner = self.inner.lock();
+        inner.links.iter().map(|(name, keys)| (name.clone(), token(name, TOKEN, keys))).collect()
+    }
+
+    async fn watch_links(self: Arc<Self>) {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let stream = watcher(api, watcher::Config::default().labels(LINK)).default_backoff();
+        pin_mut!(stream);
+        let mut listed = BTreeMap::new();
+        while let Some(event) = stream.next().await {
+            // What was read stays while the API server is away.
+            let Ok(event) = event else { continue };
+            let mut inner = self.inner.lock();
+            let links = &mut inner.links;
+            match event {
+                watcher::Event::Init => listed.clear(),
+                watcher::Event::InitApply(secret) => {
+                    listed.insert(secret.metadata.name.clone().unwrap_or_default(), keys(secret));
+                }
+                watcher::Event::InitDone => *links = std::mem::take(&mut listed),
+                watcher::Event::Apply(secret) => {
+                    links.insert(secret.metadata.name.clone().unwrap_or_default(), keys(secret));
+                }
+                watcher::Event::Delete(secret) => {
+                    links.remove(secret.metadata.name.as_deref().unwrap_or_default());
+                }
+            }
+            drop(inner);
+            self.changed.notify_one();
+        }
     }
 
     /// Follows these Secrets and no others: some as files, of some a key as a token.

@@ -147,6 +147,12 @@ soon 30 answers backend- http://shop:8080/
 soon 30 "$VANCTL" status
 [[ $($VANCTL status -o json | grep -o '"id": *"[a-z0-9]*"' | head -n 1) == "$id" ]] || fail "it is another site"
 
+say "a labelled Secret is a link by itself"
+$KUBECTL create secret generic by-secret --from-literal=token=van1.nonsense >/dev/null
+$KUBECTL label secret/by-secret vand.dev/link=true >/dev/null
+soon 10 has 'by-secret.*(Invalid|BadToken)|BadToken.*by-secret' "$VANCTL" events
+$KUBECTL delete secret/by-secret >/dev/null
+
 say "taken away, nothing is left behind"
 leave
 left=$($KUBECTL get all,secrets,endpointslices -o name -l app.kubernetes.io/managed-by=vand)

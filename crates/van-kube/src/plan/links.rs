@@ -1,4 +1,4 @@
-//! Links of Link and AccessToken objects.
+//! Links of Link and AccessToken objects, and of Secrets that are labelled.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,19 @@ impl Plan {
                     Ok(spec) => self.add_link(spec.to_spec(&object.meta.name)),
                 }
             };
+            names.insert(object.meta.name.clone());
             self.verdicts.insert(key, verdict);
+        }
+        for (name, token) in &context.link_secrets {
+            let verdict = match token {
+                _ if names.contains(name) => {
+                    let why = format!("there is a Link or AccessToken {name} already: rename one");
+                    Verdict::Refused("Conflict", why)
+                }
+                Err(why) => Verdict::Refused("NoToken", why.clone()),
+                Ok(token) => self.add_link(LinkSpec::default().to_spec(name, token.clone())),
+            };
+            self.verdicts.insert(Key::new(Kind::Secret, name), verdict);
         }
     }
 

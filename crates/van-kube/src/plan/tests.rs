@@ -18,6 +18,7 @@ struct Namespace {
     offered: BTreeMap<Address, Offered>,
     secrets: BTreeMap<(String, String), Result<String, String>>,
     neighbours: BTreeMap<String, Neighbour>,
+    link_secrets: BTreeMap<String, Result<String, String>>,
     linked: BTreeSet<String>,
 }
 
@@ -102,6 +103,7 @@ impl Namespace {
             own_labels: BTreeMap::from([("application".into(), "vand-router".into())]),
             offered: self.offered.clone(),
             secrets: self.secrets.clone(),
+            link_secrets: self.link_secrets.clone(),
             linked: self.linked.clone(),
             secret_files: "/secrets".into(),
             neighbours: self.neighbours.clone(),
@@ -497,4 +499,22 @@ fn a_workload_of_another_namespace_is_offered_where_both_sides_agree() {
     let [connector] = &plan.connectors[..] else { panic!("{:?}", plan.connectors) };
     assert_eq!(connector.address.as_str(), "database");
     assert_eq!(connector.target.to_string(), "10.0.9.1:5432");
+}
+
+#[test]
+fn a_labelled_secret_makes_a_link_by_itself() {
+    let mut namespace =
+        Namespace::with_site().custom(Kind::AccessToken, "taken", json!({ "token": "van1.x" }));
+    namespace.link_secrets = BTreeMap::from([
+        ("up".into(), Ok("van1.y".into())),
+        ("empty".into(), Err("it has no key".into())),
+        ("taken".into(), Ok("van1.z".into())),
+    ]);
+    let plan = namespace.plan();
+    let names: Vec<&str> = plan.links.iter().map(|link| link.name.as_str()).collect();
+    assert_eq!(names, ["taken", "up"]);
+    let verdict = |name: &str| plan.verdicts[&Key::new(Kind::Secret, name)].clone();
+    assert_eq!(verdict("up"), Verdict::Accepted);
+    assert!(matches!(verdict("empty"), Verdict::Refused("NoToken", _)));
+    assert!(matches!(verdict("taken"), Verdict::Refused("Conflict", _)));
 }
