@@ -27,6 +27,13 @@ has() {
     grep -qE -- "$words" <<<"$out" || fail "'$*' does not say '$words' but: $out"
 }
 
+# tells TEXT COMMAND…: the same as a question.
+tells() {
+    local words=$1 out
+    shift
+    out=$("$@" 2>&1) && grep -qE -- "$words" <<<"$out" || { echo "$out"; return 1; }
+}
+
 # soon SECONDS COMMAND…: until it succeeds.
 soon() {
     local limit=$((SECONDS + $1))

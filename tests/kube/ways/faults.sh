@@ -150,7 +150,7 @@ soon 30 "$VANCTL" status
 say "a labelled Secret is a link by itself"
 $KUBECTL create secret generic by-secret --from-literal=token=van1.nonsense >/dev/null
 $KUBECTL label secret/by-secret vand.dev/link=true >/dev/null
-soon 10 has 'by-secret.*(Invalid|BadToken)|BadToken.*by-secret' "$VANCTL" events
+soon 10 tells 'by-secret.*(Invalid|BadToken)|BadToken.*by-secret' "$VANCTL" events
 $KUBECTL delete secret/by-secret >/dev/null
 
 say "taken away, nothing is left behind"
