@@ -14,7 +14,9 @@ use crate::error::{Exit, Outcome, Problem};
 
 pub(crate) use exec::connect;
 pub(crate) use install::{Install, dry_run, install, uninstall, with_present};
-pub(crate) use objects::{Manifest, apply, default_name, delete, list, read, secret, wait_ready};
+pub(crate) use objects::{
+    MANAGER, Manifest, apply, default_name, delete, list, read, secret, wait_ready,
+};
 
 /// The label of vand's pods.
 const POD_LABEL: &str = "application=vand-router";

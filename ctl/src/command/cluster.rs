@@ -221,7 +221,16 @@ fn is_at(spec: &Value, wanted: &Value) -> bool {
         && (wanted["host"].is_null() || wanted["port"].is_null() || same(&"port"))
 }
 
-/// The names of Connectors that offer a target, or anything under an address.
+/// Whether vanctl made an object: what others apply they would apply again.
+fn is_ours(object: &Value) -> bool {
+    let managers = object["metadata"]["managedFields"].as_array();
+    managers.is_none_or(|of| of.iter().any(|fields| fields["manager"] == kube::MANAGER))
+}
+
+/// The names of Connectors of vanctl that offer a target, or anything under an address.
+///
+/// # Errors
+/// There are some, and others applied them.
 pub(super) async fn exposing(
     cluster: &Cluster,
     target: Option<&str>,
@@ -235,8 +244,15 @@ pub(super) async fn exposing(
         let fits = |wanted: &Value| is_at(&object["spec"], wanted);
         wanted.as_ref().is_none_or(fits) && address.is_none_or(|address| address.as_str() == of)
     };
-    let names = all.iter().filter(meant);
-    Ok(names.filter_map(|object| object["metadata"]["name"].as_str().map(Into::into)).collect())
+    let (ours, others): (Vec<_>, Vec<_>) = all.iter().filter(meant).partition(|o| is_ours(o));
+    let name = |object: &&Value| object["metadata"]["name"].as_str().map(ToOwned::to_owned);
+    if let (true, Some(other)) = (ours.is_empty(), others.iter().find_map(name)) {
+        let by = others[0]["metadata"]["managedFields"][0]["manager"].as_str().unwrap_or("another");
+        return Err(Problem::failed(format!("connector {other} was applied by {by}")).hint(
+            format!("take it away where it comes from, or: kubectl delete connector {other}"),
+        ));
+    }
+    Ok(ours.iter().filter_map(name).collect())
 }
 
 /// The Listener that is asked for.

@@ -1,15 +1,17 @@
 //! `vanctl convert`: manifests of Skupper's second version as vand's.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::Session;
 use crate::error::{Outcome, Problem, reason};
 use crate::kube::Manifest;
+use crate::output::Format;
 
 /// How `vanctl convert` is used.
 pub(crate) const EXAMPLE: &str = "What can't be carried over is told on standard error. Links need tokens of \
@@ -65,14 +67,20 @@ impl Convert {
                         made["metadata"][field] = value.clone();
                     }
                 }
-                let text = serde_saphyr::to_string(&made);
-                documents.push(text.map_err(|error| Problem::failed(error.to_string()))?);
+                documents.push(made);
             }
         }
         if documents.is_empty() {
             return Err(Problem::failed(format!("{shown} has nothing that can be carried over")));
         }
-        session.output.text(&documents.join("---\n"))
+        if session.output.format == Format::Json {
+            return session.output.document(&json!({
+                "apiVersion": "v1", "kind": "List", "items": documents,
+            }));
+        }
+        let texts: Result<Vec<_>, _> = documents.iter().map(serde_saphyr::to_string).collect();
+        let texts = texts.map_err(|error| Problem::failed(error.to_string()))?;
+        session.output.text(&texts.join("---\n"))
     }
 }
 
@@ -101,9 +109,8 @@ fn convert(object: &Value) -> Converted {
         "AccessToken" | "Link" => note(
             "it leads to a router of Skupper: make a token at the other site with 'vanctl token create'",
         ),
-        "AttachedConnector" | "AttachedConnectorBinding" => {
-            note("workloads of other namespaces are not in this version yet")
-        }
+        "AttachedConnector" => attached(name, spec),
+        "AttachedConnectorBinding" => binding(name, spec),
         "RouterAccess" | "SecuredAccess" | "Certificate" => {
             note("vand makes its own certificates; spec.access of the Site says how it is reached")
         }
@@ -139,7 +146,7 @@ fn site(name: &str, spec: &Value) -> Converted {
         }
     };
     if spec["ha"] == true {
-        notes.push("spec.ha: several pods of one site are not in this version yet".into());
+        notes.push("spec.ha: run 'vanctl init --replicas 2'".into());
     }
     let access = kind.map(|kind| van_crd::Access { kind: kind.into(), ..Default::default() });
     let made = van_crd::SiteSpec {
@@ -172,8 +179,8 @@ fn listener(name: &str, spec: &Value) -> Converted {
     Converted { manifest: Some(Manifest::new("Listener", name, &made)), notes }
 }
 
-fn connector(name: &str, spec: &Value) -> Converted {
-    let mut notes = Vec::new();
+/// The labels of a selector, as far as they can be carried over.
+fn selector(spec: &Value, notes: &mut Vec<String>) -> BTreeMap<String, String> {
     let pair = |pair: &str| {
         let (key, value) = pair.split_once('=')?;
         Some((key.trim().to_owned(), value.trim_start_matches('=').trim().to_owned()))
@@ -183,12 +190,45 @@ fn connector(name: &str, spec: &Value) -> Converted {
     if parts().any(|part| pair(part).is_none() || part.contains("!=")) {
         notes.push(format!("spec.selector {selector:?}: only KEY=VALUE is carried over"));
     }
+    parts().filter(|part| !part.contains("!=")).filter_map(pair).collect()
+}
+
+fn attached(name: &str, spec: &Value) -> Converted {
+    let mut notes = vec!["the site's pods need a Role in this namespace: see k8s/attached".into()];
+    if text(&spec["tlsCredentials"]).is_some() {
+        notes.push("spec.tlsCredentials: TLS towards such pods is not in this version".into());
+    }
+    let made = van_crd::AttachedConnectorSpec {
+        site_namespace: text(&spec["siteNamespace"]).unwrap_or_default(),
+        port: spec["port"].as_i64(),
+        protocol: text(&spec["type"]),
+        selector: selector(spec, &mut notes),
+        workload: None,
+        include_not_ready: spec["includeNotReadyPods"] == true,
+    };
+    Converted { manifest: Some(Manifest::new("AttachedConnector", name, &made)), notes }
+}
+
+fn binding(name: &str, spec: &Value) -> Converted {
+    let made = van_crd::AttachedConnectorBindingSpec {
+        connector_namespace: text(&spec["connectorNamespace"]).unwrap_or_default(),
+        address: text(&spec["routingKey"]).filter(|address| address != name),
+        headless: spec["exposePodsByName"] == true,
+        ..Default::default()
+    };
+    let manifest = Manifest::new("AttachedConnectorBinding", name, &made);
+    Converted { manifest: Some(manifest), notes: Vec::new() }
+}
+
+fn connector(name: &str, spec: &Value) -> Converted {
+    let mut notes = Vec::new();
+    let selector = selector(spec, &mut notes);
     let tls = text(&spec["tlsCredentials"]);
     let made = van_crd::ConnectorSpec {
         address: text(&spec["routingKey"]).filter(|address| address != name),
         port: spec["port"].as_i64(),
         protocol: text(&spec["type"]),
-        selector: parts().filter(|part| !part.contains("!=")).filter_map(pair).collect(),
+        selector,
         host: text(&spec["host"]),
         headless: spec["exposePodsByName"] == true,
         include_not_ready: spec["includeNotReadyPods"] == true,
@@ -228,8 +268,6 @@ fn grant(name: &str, spec: &Value) -> Converted {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[expect(clippy::needless_pass_by_value, reason = "specs are written where they are used")]
@@ -262,6 +300,28 @@ mod tests {
         assert_eq!((&spec["uses"], &spec["expiresSeconds"]), (&json!(3), &json!(3600)));
         let made = object("Site", json!({ "linkAccess": "route", "edge": false }));
         assert_eq!(made.manifest.unwrap().spec["access"][0]["type"], "Route");
+    }
+
+    #[test]
+    fn both_halves_of_an_attached_workload_are_carried_over() {
+        let made = object(
+            "AttachedConnector",
+            json!({ "siteNamespace": "shop", "port": 80, "selector": "app=web" }),
+        );
+        assert!(made.notes[0].contains("k8s/attached"), "{made:?}");
+        let spec = made.manifest.unwrap().spec;
+        assert_eq!(
+            (&spec["siteNamespace"], &spec["selector"]),
+            (&json!("shop"), &json!({ "app": "web" }))
+        );
+        let made = object(
+            "AttachedConnectorBinding",
+            json!({ "connectorNamespace": "data", "routingKey": "api" }),
+        );
+        assert_eq!(
+            made.manifest.unwrap().spec,
+            json!({ "connectorNamespace": "data", "address": "api" })
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::error::{Outcome, Problem};
 use crate::wait::{Verdict, until};
 
 /// The field manager of what is written here.
-pub(super) const MANAGER: &str = "vanctl";
+pub(crate) const MANAGER: &str = "vanctl";
 
 /// Reasons for which an object never becomes ready by itself.
 const FINAL: [&str; 5] = ["Invalid", "Conflict", "ServiceExists", "SecretExists", "BadToken"];

@@ -20,6 +20,17 @@ $VANCTL expose db.invalid:5433 --address db-admin --wait 0
 $VANCTL unexpose db.invalid:5432
 [[ $($KUBECTL get connectors -o name) == *connector*/db-admin* ]] || fail "another port went with it"
 
+say "what others applied is theirs to take away"
+$KUBECTL apply -f - >/dev/null <<YAML
+apiVersion: vand.dev/v1alpha1
+kind: Connector
+metadata: {name: theirs}
+spec: {host: db.invalid, port: 7000}
+YAML
+! $VANCTL unexpose db.invalid:7000 2>"$work/theirs" || fail "it was deleted"
+grep -q 'was applied by kubectl' "$work/theirs" || fail "$(<"$work/theirs")"
+$KUBECTL delete connector/theirs >/dev/null
+
 say "objects that can't be used say so, and nothing else is disturbed"
 $KUBECTL apply -f - >/dev/null <<YAML
 apiVersion: vand.dev/v1alpha1
