@@ -77,6 +77,10 @@ const CONNECTIONS: u16 = 2;
 /// The most connections of a link.
 const MAX_CONNECTIONS: u16 = 16;
 
+/// The most connections with which all replicas of a peer are looked for: of two that a balancer chooses between
+/// evenly, one is missed by this many in one of 128 links.
+const MOST_FOR_REPLICAS: u16 = 8;
+
 /// How often a link looks whether it needs one more connection.
 const GROWTH_PERIOD: Duration = Duration::from_millis(250);
 
@@ -322,10 +326,14 @@ impl Dialler {
                 self.clone().add_connection(count, &scope);
                 count += 1;
             }
-            if let Some(link) = self.own_link().filter(|link| !link.may_grow()) {
+            if self.misses_replica() && count < MOST_FOR_REPLICAS {
+                self.clone().add_connection(count, &scope);
+                count += 1;
+            } else if let Some(link) = self.own_link().filter(|link| !link.may_grow()) {
                 tokio::select! {
                     () = link.got_flow() => {}
                     () = link.went_away() => {}
+                    () = self.links.rerouted() => {}
                 }
             }
             sleep(GROWTH_PERIOD).await;
@@ -345,6 +353,18 @@ impl Dialler {
         let mut links = self.links.all();
         links.retain(|l| l.number == number && l.peer.id == self.spec.peer && l.takes_flows());
         links
+    }
+
+    /// Whether the peer runs several routers, and one of them has no connection of this link: where it comes to
+    /// is up to the balancer before them.
+    fn misses_replica(&self) -> bool {
+        let peer = &self.spec.peer;
+        if *peer == self.links.local().id {
+            return false;
+        }
+        let known = self.links.paths.replicas(peer);
+        let links = self.own_links();
+        known.len() > 1 && known.iter().any(|of| links.iter().all(|link| link.peer.replica != *of))
     }
 
     fn own_link(&self) -> Option<Arc<Link>> {

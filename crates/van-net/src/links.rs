@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tracing::{debug, info};
 use van_model::status::Direction;
 use van_model::{Mode, SiteId};
@@ -57,6 +57,8 @@ pub struct Links {
     egress: Arc<dyn Egress>,
     local: RwLock<Local>,
     table: Mutex<BTreeMap<Key, Arc<Link>>>,
+    /// The ways through the network are others.
+    rerouted: Notify,
 }
 
 /// A link's place in the table.
@@ -130,7 +132,17 @@ impl Links {
             egress,
             local: RwLock::new(local),
             table: Mutex::default(),
+            rerouted: Notify::new(),
         })
+    }
+
+    /// Tells that the ways through the network are others.
+    pub fn note_routes(&self) {
+        self.rerouted.notify_waiters();
+    }
+
+    pub(crate) async fn rerouted(&self) {
+        self.rerouted.notified().await;
     }
 
     /// Who this site says it is.

@@ -32,6 +32,12 @@ pub type Router = (SiteId, u16);
 
 /// Knows the way to routers that are not neighbours. Must not block.
 pub trait Paths: Send + Sync {
+    /// Which routers of a site can be reached.
+    fn replicas(&self, site: &SiteId) -> Vec<u16> {
+        let _ = site;
+        Vec::new()
+    }
+
     /// Links that begin a path of least cost to a router, the one to take first in front.
     fn next_hops(&self, to: Router) -> Vec<Arc<Link>>;
 

@@ -158,7 +158,7 @@ impl Site {
         events.iter().for_each(|event| self.take_router_event(event));
         let routes = self.network.routes();
         let is_new = self.map.routes().version != routes.version;
-        self.map.publish(routes.clone());
+        self.map.publish(&routes);
         if is_new {
             self.close_strangers();
         }

@@ -35,8 +35,11 @@ impl Map {
         self.routes.load_full()
     }
 
-    pub(crate) fn publish(&self, routes: Arc<Routes>) {
-        self.routes.store(routes);
+    pub(crate) fn publish(&self, routes: &Arc<Routes>) {
+        let is_new = self.routes.swap(routes.clone()).version != routes.version;
+        if let Some(links) = self.links.get().and_then(Weak::upgrade).filter(|_| is_new) {
+            links.note_routes();
+        }
     }
 
     /// The links to one router that take flows.
@@ -53,6 +56,12 @@ pub(crate) fn router_id((site, replica): Router) -> RouterId {
 }
 
 impl Paths for Map {
+    fn replicas(&self, site: &SiteId) -> Vec<u16> {
+        let routes = self.routes.load();
+        let reached = routes.site(*site).filter(|(_, node)| node.path.is_some());
+        reached.map(|(router, _)| router.replica).collect()
+    }
+
     fn next_hops(&self, to: Router) -> Vec<Arc<Link>> {
         let routes = self.routes.load();
         let Some(path) = routes.routers.get(&router_id(to)).and_then(|n| n.path.as_ref()) else {
