@@ -20,6 +20,7 @@ use van_model::Address;
 use crate::index::{Index, Key, Kind};
 use crate::leading::Leading;
 use crate::neighbours::Neighbours;
+use crate::object::Pod;
 use crate::outbox::MANAGER;
 use crate::plan::{Context, Made, Offered, Plan, Verdict, WantedGrant, plan};
 use crate::secrets::Secrets;
@@ -243,10 +244,13 @@ impl Controller {
     fn replicas(&self, index: &Index) -> Replicas {
         let pods = index.labelled();
         let pods = pods.with(&self.config.own_labels).into_iter();
-        let others = pods.filter(|pod| pod.meta.name != self.config.pod && !pod.is_ending);
-        let others: BTreeMap<_, _> = others
-            .filter_map(|pod| Some((pod.meta.name.clone(), (pod.ip?, pod.is_ready))))
-            .collect();
+        // One that is being deleted carries what it has until the others are linked as it was; one that is over
+        // but still listed does nothing.
+        let runs = |pod: &&&Pod| !pod.is_ending || pod.meta.is_deleted;
+        let others = pods.filter(|pod| pod.meta.name != self.config.pod).filter(|pod| runs(&pod));
+        let ready = |pod: &Pod| pod.is_ready && !pod.is_ending;
+        let others: BTreeMap<_, _> =
+            others.filter_map(|pod| Some((pod.meta.name.clone(), (pod.ip?, ready(pod))))).collect();
         let leads = *self.leading.leads.borrow() || others.is_empty();
         let leader = self.leading.leader.borrow();
         let leader = leader.as_ref().and_then(|leader| others.get(leader)).filter(|_| !leads);
