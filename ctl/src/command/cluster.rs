@@ -247,7 +247,9 @@ pub(super) async fn exposing(
     let (ours, others): (Vec<_>, Vec<_>) = all.iter().filter(meant).partition(|o| is_ours(o));
     let name = |object: &&Value| object["metadata"]["name"].as_str().map(ToOwned::to_owned);
     if let (true, Some(other)) = (ours.is_empty(), others.iter().find_map(name)) {
-        let by = others[0]["metadata"]["managedFields"][0]["manager"].as_str().unwrap_or("another");
+        let managers = others[0]["metadata"]["managedFields"].as_array();
+        let of_spec = managers.into_iter().flatten().find(|of| of["subresource"].is_null());
+        let by = of_spec.and_then(|of| of["manager"].as_str()).unwrap_or("another");
         return Err(Problem::failed(format!("connector {other} was applied by {by}")).hint(
             format!("take it away where it comes from, or: kubectl delete connector {other}"),
         ));
