@@ -59,6 +59,7 @@ control_plane() {
         --kubelet-client-key="$pki/apiserver-kubelet.key" --kubelet-certificate-authority="$pki/ca.crt" \
         --kubelet-preferred-address-types=InternalIP --allow-privileged=true \
         --endpoint-reconciler-type=lease --cert-dir="$place/apiserver" \
+        --audit-policy-file="$here/audit.yaml" --audit-log-path="$place/audit.log" \
         --enable-priority-and-fairness=false --profiling=false --event-ttl=15m
     soon 60 "the API server" api_ready
     start controllers "$box" kube-controller-manager --kubeconfig="$place/kcm.kubeconfig" \
