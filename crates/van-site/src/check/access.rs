@@ -10,37 +10,30 @@ use van_model::api::CheckLine;
 
 use crate::site::Site;
 
-/// Rights of the group and of others.
-const OTHERS: u32 = 0o077;
-
-/// Rights of others alone.
-const EVERYBODY: u32 = 0o007;
-
-/// A file or folder that is for the daemon alone.
-fn private(what: &str, place: &Path, found: Result<u32, String>) -> CheckLine {
-    let shown = place.display();
-    match found {
-        Ok(mode) if mode & OTHERS == 0 => {
-            CheckLine::passed(what, format!("only its owner may use {shown}"))
-        }
-        Ok(mode) => {
-            CheckLine::warning(what, format!("others may use {shown}: its mode is {mode:04o}"))
-                .hint(format!("chmod go= {shown}"))
-        }
-        Err(why) => CheckLine::warning(what, format!("{shown} can't be looked at: {why}")),
-    }
+/// For whom a file or folder is.
+struct Private {
+    /// The rights that nobody else may have.
+    mask: u32,
+    fine: &'static str,
+    who: &'static str,
+    mend: &'static str,
 }
 
-/// The key of a listener or connector. Its group may well be the daemon's.
-fn tls_key(of: &str, place: &Path, found: Result<u32, String>) -> CheckLine {
-    let (what, shown) = (format!("config/tls-key-{of}"), place.display());
+/// For the daemon alone.
+const OWNER: Private =
+    Private { mask: 0o077, fine: "only its owner may use", who: "others", mend: "chmod go=" };
+
+/// For some: the group of a listener's or connector's key may well be the daemon's.
+const GROUP: Private =
+    Private { mask: 0o007, fine: "not everybody may use", who: "everybody", mend: "chmod o=" };
+
+fn private(whose: &Private, what: &str, place: &Path, found: Result<u32, String>) -> CheckLine {
+    let (Private { mask, fine, who, mend }, shown) = (whose, place.display());
     match found {
-        Ok(mode) if mode & EVERYBODY == 0 => {
-            CheckLine::passed(what, format!("not everybody may use {shown}"))
-        }
+        Ok(mode) if mode & mask == 0 => CheckLine::passed(what, format!("{fine} {shown}")),
         Ok(mode) => {
-            CheckLine::warning(what, format!("everybody may use {shown}: its mode is {mode:04o}"))
-                .hint(format!("chmod o= {shown}"))
+            CheckLine::warning(what, format!("{who} may use {shown}: its mode is {mode:04o}"))
+                .hint(format!("{mend} {shown}"))
         }
         Err(why) => CheckLine::warning(what, format!("{shown} can't be looked at: {why}")),
     }
@@ -74,15 +67,18 @@ impl Site {
             if let TokenSpec::File(path) = &link.token
                 && path.exists()
             {
-                lines.push(private(&format!("config/token-{}", link.name), path, mode(path)));
+                let what = format!("config/token-{}", link.name);
+                lines.push(private(&OWNER, &what, path, mode(path)));
             }
         }
         if let Some(identity) = &config.identity {
-            lines.push(private("config/identity-key", &identity.key, mode(&identity.key)));
+            let key = &identity.key;
+            lines.push(private(&OWNER, "config/identity-key", key, mode(key)));
         }
         for (name, key) in self.tls_keys() {
             let place = Path::new(&key);
-            lines.push(tls_key(&name, place, mode(place)));
+            let what = format!("config/tls-key-{name}");
+            lines.push(private(&GROUP, &what, place, mode(place)));
         }
         lines
     }
@@ -105,7 +101,7 @@ impl Site {
     /// The state directory's side.
     pub(super) fn check_state_access(&self) -> Option<CheckLine> {
         let place = self.store.location()?;
-        Some(private("identity/state", place, mode(place)))
+        Some(private(&OWNER, "identity/state", place, mode(place)))
     }
 }
 
@@ -118,12 +114,12 @@ mod tests {
     #[test]
     fn what_others_may_read_is_told_with_the_command_that_ends_it() {
         let place = Path::new("/s");
-        assert_eq!(private("x", place, Ok(0o700)).outcome, Passed);
-        let open = private("x", place, Ok(0o750));
+        assert_eq!(private(&OWNER, "x", place, Ok(0o700)).outcome, Passed);
+        let open = private(&OWNER, "x", place, Ok(0o750));
         assert_eq!((open.outcome, open.hint.as_deref()), (Warning, Some("chmod go= /s")));
-        assert_eq!(private("x", place, Err("gone".into())).outcome, Warning);
-        assert_eq!(tls_key("listener-web", place, Ok(0o640)).outcome, Passed);
-        let open = tls_key("listener-web", place, Ok(0o644));
+        assert_eq!(private(&OWNER, "x", place, Err("gone".into())).outcome, Warning);
+        assert_eq!(private(&GROUP, "x", place, Ok(0o640)).outcome, Passed);
+        let open = private(&GROUP, "x", place, Ok(0o644));
         assert_eq!((open.outcome, open.hint.as_deref()), (Warning, Some("chmod o= /s")));
         assert_eq!((group("g", true).outcome, group("g", false).outcome), (Passed, Warning));
     }
