@@ -112,7 +112,7 @@ fn takes(mut stream: TcpStream, text: &str) -> bool {
 fn nginx(far: &Far, dir: &std::path::Path) -> van_testkit::Process {
     let folder = dir.display();
     let text = format!(
-        "daemon off;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/log;\nuser root;\n\
+        "daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/log;\nuser root;\n\
          events {{ }}\nhttp {{ access_log off; server {{ listen 127.0.0.1:{NGINX}; location / {{\n\
          proxy_pass http://127.0.0.1:{TARGET}; proxy_http_version 1.1; proxy_request_buffering off;\n\
          }} }} }}\n"

@@ -21,7 +21,7 @@ fn nginx_serves_what_curl_and_load_generators_ask() {
         fill(&dir);
         let folder = dir.display();
         let text = format!(
-            "daemon off;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/log;\nuser root;\n\
+            "daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/log;\nuser root;\n\
              events {{ }}\nhttp {{ access_log off; keepalive_timeout 3s;\n\
              server {{ listen 127.0.0.1:{PORT}; root {folder}; }} }}\n"
         );

@@ -21,7 +21,7 @@ pub(crate) fn serve(
     let (folder, port) = (dir.path().display(), free_port());
     let verify = client_ca.map(|ca| format!("ssl_client_certificate {ca}; ssl_verify_client on;"));
     let text = format!(
-        "daemon off;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/log;\nuser root;\n\
+        "daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/log;\nuser root;\n\
          events {{ }}\nhttp {{ access_log off; server {{ listen 127.0.0.1:{port} ssl http2;\n\
          ssl_certificate {}; ssl_certificate_key {}; {}\n\
          location / {{ return 200 \"hello by $server_protocol to $ssl_client_s_dn\\n\"; }} }} }}\n",
