@@ -40,6 +40,7 @@ crash() {
     done
     fail "no process of pod $1 is found"
 }
+led() { [[ -n $(leader) ]]; }
 led_by_another() { local now; now=$(leader) && [[ -n $now && $now != "$leader" ]]; }
 linked_again() { (($($VANCTL network status -o json | grep -c '"replicas": 2') == 1)); }
 calm() { kill "${pids[@]}" 2>/dev/null || true; pids=(); }
@@ -49,7 +50,7 @@ use cluster-1
 $VANCTL init --site-name east --replicas 2 --image "$IMAGE" --access "NodePort=$NODE_1" --wait 60s >/dev/null
 $VANCTL init --wait 60s >/dev/null
 (($(site_pods | wc -l) == 2)) || fail "there are $(site_pods | wc -l) pods"
-soon 20 test -n "$(leader)"
+soon 20 led
 $VANCTL token create "$work/token.yaml" --uses 1 --expires 1h
 use cluster-2
 $VANCTL init --site-name west --image "$IMAGE" --wait 60s >/dev/null

@@ -7,7 +7,10 @@ logs=(/run/van-kube/[12]/audit.log)
 say "access by Ingress is asked for and taken back"
 use cluster-1
 $VANCTL init --site-name idle --image "$IMAGE" --access "Ingress=vand.example" --wait 60s >/dev/null
-soon 10 test -n "$($KUBECTL get ingress -o name)"
+ingress() { [[ -n $($KUBECTL get ingress -o name) ]]; }
+soon 10 ingress
+$VANCTL init --access "NodePort=$NODE_1" --wait 60s >/dev/null
+soon 10 not ingress
 web backend 2
 $VANCTL expose deployment/backend --port 8080
 $VANCTL listener create back 0.0.0.0:8080 --address backend --wait 20s
@@ -15,7 +18,7 @@ sleep 15
 
 say "an idle site watches, and asks for nothing"
 since=$(date +%s)
-sleep 40
+sleep 60
 python3 "$tree/tests/kube/verbs.py" --since "$since" /run/van-kube/1/audit.log || fail "requests of an idle site"
 
 say "rights that are used, and no others"
